@@ -1,0 +1,94 @@
+"""What `score` and `rank` read: prompts with responses, judged or not.
+
+Any preference format will do; besides, lines with `prompt` and `responses` (or one `response`) and no scores.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rewardsmith.errors import DataError
+from rewardsmith.preferences.formats.base import BadRow, RowData, as_list, as_messages, as_text
+from rewardsmith.preferences.formats.dialogues import prompt_turns
+from rewardsmith.preferences.reading import OnError, PreferenceReader
+from rewardsmith.preferences.record import Message, Response, content_hash
+from rewardsmith.preferences.sample import located
+from rewardsmith.preferences.streaming import Row, stream_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """A prompt and one or more responses to be scored."""
+
+    id: str
+    prompt: Sequence[Message]
+    responses: Sequence[Response]
+    domain: str | None = None
+
+
+class CandidateReader:
+    """Iterates over the candidates of a source, once; `dropped` counts the rows that were skipped."""
+
+    def __init__(
+        self, source: str, *, format: str | None = None, domain: str | None = None, on_error: OnError = "stop"
+    ) -> None:
+        self.source, self.on_error, self.dropped = source, on_error, 0
+        rows = stream_rows(located(source))
+        first = next(rows, None)
+        if first is None:
+            raise DataError(f"{source}: holds no rows")
+        self._rows = itertools.chain([first], rows)
+        self._judged: PreferenceReader | None = None
+        if format is not None or not _is_unjudged(first.value):
+            self._judged = PreferenceReader(
+                located(source), format=format, domain=domain, on_error=on_error, rows=self._rows
+            )
+
+    def __iter__(self) -> Iterator[Candidates]:
+        if self._judged is None:
+            yield from self._unjudged()
+            return
+        for p in self._judged:
+            yield Candidates(p.id, p.prompt, p.responses, p.domain)
+        self.dropped = self._judged.counts.dropped
+
+    def _unjudged(self) -> Iterator[Candidates]:
+        for row in self._rows:
+            try:
+                yield _parse(row)
+            except BadRow as bad:
+                if self.on_error == "stop":
+                    raise DataError(
+                        f"{self.source}, {row.place}: {bad}; {bad.remedy} or read with --on-error skip"
+                    ) from None
+                self.dropped += 1
+
+
+def _is_unjudged(row: RowData) -> bool:
+    return "prompt" in row and ("responses" in row or "response" in row) and "scores" not in row
+
+
+def _parse(row: Row) -> Candidates:
+    if row.fault is not None:
+        raise BadRow("row", row.fault)
+    value = row.value
+    if "prompt" not in value:
+        raise BadRow("prompt", "is missing", "add it")
+    prompt = prompt_turns(value["prompt"], "prompt")
+    if not any(message.content.strip() for message in prompt):
+        raise BadRow("prompt", "is empty")
+    if "responses" in value:
+        responses = [_response(r, f"responses.{k}") for k, r in enumerate(as_list(value["responses"], "responses"))]
+    elif "response" in value:
+        responses = [_response(value["response"], "response")]
+    else:
+        raise BadRow("responses", "is missing", "add a list of responses, or one 'response'")
+    if not responses:
+        raise BadRow("responses", "is empty", "add a response")
+    return Candidates(str(value.get("id") or content_hash(prompt, responses)), prompt, responses, value.get("domain"))
+
+
+def _response(value: object, field: str) -> Response:
+    return as_messages(value, field) if isinstance(value, list) else as_text(value, field)
