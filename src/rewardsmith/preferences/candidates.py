@@ -9,11 +9,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rewardsmith.errors import DataError
+from rewardsmith.errors import DataError, nearest
 from rewardsmith.preferences.formats.base import BadRow, RowData, as_list, as_messages, as_text
 from rewardsmith.preferences.formats.dialogues import prompt_turns
-from rewardsmith.preferences.reading import OnError, PreferenceReader
-from rewardsmith.preferences.record import Message, Response, content_hash
+from rewardsmith.preferences.reading import SAMPLE_ROWS, OnError, PreferenceReader
+from rewardsmith.preferences.record import GENERAL, Message, Preference, Response, content_hash
 from rewardsmith.preferences.sample import located
 from rewardsmith.preferences.streaming import Row, stream_rows
 
@@ -29,30 +29,40 @@ class Candidates:
 
 
 class CandidateReader:
-    """Iterates over the candidates of a source, once; `dropped` counts the rows that were skipped."""
+    """Iterates over the candidates of a source, once; `dropped` counts the rows that were skipped.
+
+    With `domain`, judged records of other domains are left out; those that name no domain are everybody's.
+    """
 
     def __init__(
         self, source: str, *, format: str | None = None, domain: str | None = None, on_error: OnError = "stop"
     ) -> None:
-        self.source, self.on_error, self.dropped = source, on_error, 0
+        self.source, self.domain, self.on_error, self.dropped = source, domain, on_error, 0
         rows = stream_rows(located(source))
-        first = next(rows, None)
-        if first is None:
+        head = list(itertools.islice(rows, SAMPLE_ROWS))
+        if not head:
             raise DataError(f"{source}: holds no rows")
-        self._rows = itertools.chain([first], rows)
+        first = next((row for row in head if row.fault is None), head[0])
+        self._rows = itertools.chain(head, rows)
         self._judged: PreferenceReader | None = None
         if format is not None or not _is_unjudged(first.value):
-            self._judged = PreferenceReader(
-                located(source), format=format, domain=domain, on_error=on_error, rows=self._rows
-            )
+            self._judged = PreferenceReader(located(source), format=format, on_error=on_error, rows=self._rows)
 
     def __iter__(self) -> Iterator[Candidates]:
         if self._judged is None:
             yield from self._unjudged()
             return
+        others: set[str] = set()
+        given = 0
         for p in self._judged:
-            yield Candidates(p.id, p.prompt, p.responses, p.domain)
+            if self.domain is None or p.domain in (self.domain, GENERAL):
+                given += 1
+                yield Candidates(p.id, p.prompt, p.responses, p.domain)
+            else:
+                others.add(p.domain)
         self.dropped = self._judged.counts.dropped
+        if not given and self.domain is not None:
+            raise _no_domain(self.source, self.domain, others)
 
     def _unjudged(self) -> Iterator[Candidates]:
         for row in self._rows:
@@ -64,6 +74,25 @@ class CandidateReader:
                         f"{self.source}, {row.place}: {bad}; {bad.remedy} or read with --on-error skip"
                     ) from None
                 self.dropped += 1
+
+
+def of_domain(preferences: Sequence[Preference], domain: str | None, source: str) -> list[Preference]:
+    """A set's preferences of one domain; all of a set that names no domain, and all without `domain`.
+
+    Raises:
+        DataError: the set has other domains only.
+    """
+    there = {p.domain for p in preferences}
+    if domain is None or there == {GENERAL}:
+        return list(preferences)
+    if domain not in there:
+        raise _no_domain(source, domain, there)
+    return [p for p in preferences if p.domain == domain]
+
+
+def _no_domain(source: str, domain: str, there: set[str]) -> DataError:
+    known = ", ".join(sorted(there))
+    return DataError(f"{source}: there is no domain '{domain}'{nearest(domain, there)}; there are {known}")
 
 
 def _is_unjudged(row: RowData) -> bool:

@@ -1,0 +1,1 @@
+"""The reward model: backbone, pooling, heads, adapters, saving, and the embedded default."""

@@ -1,0 +1,140 @@
+"""Building a trainable reward model from a backbone: depth, head, pooling, adapters, freezing, imitation.
+
+What comes out is a `RewardModel` whose head is new. It knows nothing of recipes or stages.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rewardsmith.batching.templates import TEMPLATES, set_template
+from rewardsmith.batching.tokenizing import context_limit
+from rewardsmith.errors import ModelError
+from rewardsmith.modeling.backbone import (
+    cut_depth,
+    embedding_of,
+    ensure_pad_token,
+    heads_of,
+    is_decoder,
+    layers_of,
+    load_config,
+    load_lm_head,
+    load_network,
+    load_tokenizer,
+    output_layer,
+    position_limit,
+    resolve,
+)
+from rewardsmith.modeling.checkpoint import own_head
+from rewardsmith.modeling.heads import initialise
+from rewardsmith.modeling.imitation import LanguageModelHead
+from rewardsmith.modeling.info import ModelInfo
+from rewardsmith.modeling.reward_model import RewardModel
+from rewardsmith.modeling.spec import BackboneSpec, LoraSpec
+
+
+def build_reward_model(spec: BackboneSpec, domains: list[str] | None = None) -> RewardModel:
+    """A reward model with a new head, one output for each of `domains`, on the backbone that `spec` names.
+
+    Raises:
+        ModelError: the backbone is none, or cannot take the shape asked for.
+    """
+    name = resolve(spec.model)
+    config = load_config(name)
+    total = config.get_text_config().num_hidden_layers
+    cut_depth(config.get_text_config(), spec.depth)
+    names = domains or ["general"]
+    network, _ = load_network(name, config, len(names), spec.precision)
+    tokenizer = load_tokenizer(name)
+    set_template(tokenizer, spec.template)
+    ensure_pad_token(network, tokenizer)
+    _check_layers(spec.layers, spec.depth or total)
+    limit = context_limit(tokenizer, position_limit(network))
+    if limit is not None and spec.max_length > limit:
+        raise ModelError(f"max_length {spec.max_length} is more than {spec.model!r} can read; give at most {limit}")
+    info = ModelInfo(
+        pooling=spec.pooling,
+        head=spec.head,
+        layers=spec.layers,
+        depth=spec.depth,
+        domains=names,
+        max_length=spec.max_length,
+        provenance={"backbone": spec.model},
+    )
+    own = own_head(info, network)
+    info.portable = own is None
+    if own is None:
+        holder, layer = output_layer(network)
+        initialise(getattr(holder, layer))
+    model = RewardModel(network, tokenizer, info, own)
+    if is_decoder(network) and spec.pooling in ("native", "last") and not model.text.end_of_turn:
+        raise ModelError(
+            f"the chat template of {spec.model!r} ends a response without an end-of-turn token, where the reward would "
+            f"be read; name another with backbone.template: {' | '.join(TEMPLATES)}"
+        )
+    if spec.lora is not None:
+        add_lora(model, spec.lora)
+    return model
+
+
+def add_lora(model: RewardModel, spec: LoraSpec) -> None:
+    """Wraps the network in LoRA (or DoRA) adapters; what is new above the backbone trains in full beside them and is
+    saved with them."""
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    heads = heads_of(model.inner)
+    exclude = rf"(.*\.)?({'|'.join(re.escape(name) for name in heads)})(\..*)?"
+    settings = LoraConfig(
+        task_type=TaskType.SEQ_CLS,
+        r=spec.rank,
+        lora_alpha=spec.alpha,  # type: ignore[arg-type]  # peft divides it: a float does as well
+        lora_dropout=spec.dropout,
+        target_modules=spec.targets,
+        modules_to_save=list(heads) if model.own_head is None else None,
+        exclude_modules=exclude,
+        use_dora=spec.dora,
+    )
+    model.network = get_peft_model(model.inner, settings)
+    if model.own_head is not None:
+        # peft lets the architecture's head train unasked; beside a head of our own it lies idle.
+        for idle in heads_of(model.inner).values():
+            idle.requires_grad_(False)
+
+
+def prepare_imitation(model: RewardModel, spec: BackboneSpec) -> None:
+    """Gives the model its language-modelling head.
+
+    Raises:
+        ModelError: the backbone is an encoder, or its language-modelling head is not at hand.
+    """
+    if not is_decoder(model.inner):
+        raise ModelError(f"imitation needs a decoder; {spec.model!r} is an encoder: set imitation to 0")
+    config = model.inner.config.get_text_config()
+    tied = getattr(config, "tie_word_embeddings", False)
+    scaled = next((name for name in ("logit_scale", "logits_scaling") if getattr(config, name, None)), None)
+    if scaled:
+        raise ModelError(f"imitation does not know the {scaled} of {spec.model!r}: set imitation to 0")
+    untied = None if tied else load_lm_head(resolve(spec.model), spec.precision)
+    softcap = getattr(config, "final_logit_softcapping", None)
+    model.lm_head = LanguageModelHead(embedding_of(model.inner), untied, softcap)
+
+
+def freeze_layers(model: RewardModel, count: int) -> None:
+    """Freezes the embeddings and the first `count` layers; 0 freezes nothing.
+
+    Raises:
+        ModelError: the backbone has fewer layers.
+    """
+    total = model.inner.config.get_text_config().num_hidden_layers
+    if count > total:
+        raise ModelError(f"cannot freeze {count} layers: the backbone has {total}")
+    if count == 0:
+        return
+    getattr(model.backbone, "embeddings", embedding_of(model.inner)).requires_grad_(False)
+    for layer in list(layers_of(model.backbone, total))[:count]:
+        layer.requires_grad_(False)
+
+
+def _check_layers(layers: list[int] | None, total: int) -> None:
+    if layers is not None and (not layers or any(not 1 <= k <= total for k in layers)):
+        raise ModelError(f"layers {layers}: give numbers from 1 to {total}, the layers of the backbone")

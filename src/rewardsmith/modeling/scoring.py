@@ -1,0 +1,129 @@
+"""Scoring files: rewards of candidates as JSON lines, in constant memory, and scorers for evaluation."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rewardsmith.errors import ModelError, UserError
+from rewardsmith.modeling.reward_model import RewardModel
+from rewardsmith.preferences.candidates import CandidateReader, Candidates
+from rewardsmith.preferences.reading import OnError
+from rewardsmith.preferences.record import Preference, content_hash
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_CHUNK = 64
+"""Prompts scored together: enough to fill buckets of like length, few enough that a pipe sees results soon."""
+
+
+def score_lines(
+    source: str,
+    model: str,
+    *,
+    domain: str | None = None,
+    format: str | None = None,
+    on_error: OnError = "stop",
+    console: Console | None = None,
+    ranked: bool = False,
+) -> None:
+    """Writes `{"id", "rewards"}` (with `order`, best first, when `ranked`) to standard output for each of the source.
+
+    Raises:
+        ModelError: `model` is no reward model, or gives a reward that is not finite.
+        DataError: a bad row, or an unreadable source.
+    """
+    reader = CandidateReader(source, format=format, domain=domain, on_error=on_error)
+    loaded = RewardModel.from_pretrained(model, domain)
+    candidates = iter(reader)
+    cut = 0
+    with _progress(console, "scoring", None) as advance:
+        while chunk := list(itertools.islice(candidates, _CHUNK)):
+            lines, shortened = _lines(loaded, chunk, ranked)
+            print("\n".join(lines))
+            sys.stdout.flush()
+            cut += shortened
+            advance(len(chunk))
+    if console is not None and reader.dropped:
+        console.print(f"{reader.dropped} bad rows were left out", highlight=False)
+    if console is not None and cut:
+        limit = loaded.text.max_length
+        console.print(
+            f"{cut} dialogues are longer than {limit} tokens: the prompt's beginning was cut", highlight=False
+        )
+
+
+class ModelScorer:
+    """A scorer for `evaluate`: loads the model now, scores when called, with a bar on `console`."""
+
+    def __init__(self, model: str, domain: str | None, console: Console | None) -> None:
+        self.name, self.console = model, console
+        self.model = RewardModel.from_pretrained(model, domain)
+
+    def __call__(self, preferences: Sequence[Preference]) -> list[list[float]]:
+        with _progress(self.console, self.name, sum(len(p.responses) for p in preferences)) as advance:
+            return self.model.score_preferences(preferences, on_progress=advance)
+
+    def seen(self, preferences: Sequence[Preference]) -> list[bool]:
+        """Which of them have a prompt that the model was trained on."""
+        trained_on = set(self.model.info.trained_on)
+        return [content_hash(p.prompt_key()) in trained_on for p in preferences]
+
+
+def check_unseen(scorers: Iterable[ModelScorer], sets: Mapping[str, Sequence[Preference]]) -> list[str]:
+    """Remarks on sets whose prompts a model was trained on in part.
+
+    Raises:
+        UserError: a model was trained on all prompts of a set: its figures would say nothing.
+    """
+    remarks = []
+    for scorer in scorers:
+        for name, preferences in sets.items():
+            seen = sum(scorer.seen(preferences))
+            if preferences and seen == len(preferences):
+                raise UserError(
+                    f"{scorer.name} was trained on every prompt of the set '{name}': evaluate it on held-out "
+                    "preferences, or say --seen to measure its memory"
+                )
+            if seen:
+                remarks.append(
+                    f"{scorer.name} was trained on the prompts of {seen} of the {len(preferences)} preferences of "
+                    f"'{name}': its figures there are flattered"
+                )
+    return remarks
+
+
+def _lines(model: RewardModel, chunk: Sequence[Candidates], ranked: bool) -> tuple[list[str], int]:
+    """JSON lines of a chunk, and how many dialogues did not fit."""
+    sequences = model.text.batch([(c.prompt, r) for c in chunk for r in c.responses])
+    rewards = iter(model.rewards_of(sequences).tolist())
+    lines = []
+    for candidate in chunk:
+        found = [next(rewards)[0] for _ in candidate.responses]
+        if not all(math.isfinite(reward) for reward in found):
+            raise ModelError(f"record {candidate.id}: the model gives rewards that are not finite ({found})")
+        row: dict[str, object] = {"id": candidate.id, "rewards": found}
+        if ranked:
+            row["order"] = sorted(range(len(found)), key=lambda k: -found[k])
+        lines.append(json.dumps(row, ensure_ascii=False))
+    return lines, sum(bool(s.prompt_cut or s.response_cut) for s in sequences)
+
+
+@contextmanager
+def _progress(console: Console | None, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, nothing elsewhere."""
+    if console is None or not console.is_terminal:
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda done: progress.update(task, advance=done)

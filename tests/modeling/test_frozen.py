@@ -1,0 +1,141 @@
+"""Frozen layers computed once: the same rewards and gradients as running them, and a store that survives a kill."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rewardsmith.modeling import frozen
+from rewardsmith.modeling.building import build_reward_model, freeze_layers, prepare_imitation
+from rewardsmith.modeling.frozen import freeze_prefix
+from rewardsmith.modeling.reward_model import RewardModel
+from rewardsmith.modeling.spec import BackboneSpec
+from rewardsmith.modeling.state_store import StateStore, make_room
+from rewardsmith.preferences.record import Preference
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REWARDSMITH_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def step(model: RewardModel, preferences: list[Preference]) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Rewards, and the gradients of everything that trains, of a loss over rewards and imitation."""
+    model.zero_grad()
+    sequences = model.text.batch([(p.prompt, r) for p in preferences for r in p.responses])
+    output = model(model.layout().rows(sequences, [True] * len(sequences)))
+    (output.rewards.pow(2).sum() + 0.01 * output.lm_nll.sum()).backward()
+    return output.rewards.detach(), [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen3", "gemma", "gemma2", "mistral", "gpt_neox"])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_remembered_states_change_nothing(
+    make_backbone: Callable[..., Path], tiny_preferences: list[Preference], name: str, depth: int
+) -> None:
+    spec = BackboneSpec(model=str(make_backbone(name)), max_length=128)
+    model = build_reward_model(spec)
+    prepare_imitation(model, spec)
+    freeze_layers(model, depth)
+    rewards, gradients = step(model, tiny_preferences)
+    model.frozen = freeze_prefix(model.backbone, depth)
+    assert model.frozen is not None
+    for _ in ("computed and kept", "read back"):
+        again, others = step(model, tiny_preferences)
+        torch.testing.assert_close(again, rewards, rtol=1e-5, atol=1e-6)
+        assert len(others) == len(gradients)
+        for a, b in zip(others, gradients, strict=True):
+            assert (a - b).norm() <= 1e-5 * b.norm() + 1e-12
+
+
+def test_a_backbone_that_cannot_be_entered_is_run_anew(
+    make_backbone: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Here the final norm goes by a name that is not known, so it would be applied twice."""
+    monkeypatch.setattr(frozen, "_FINAL_NORMS", ())
+    model = build_reward_model(BackboneSpec(model=str(make_backbone("llama")), max_length=128))
+    freeze_layers(model, 1)
+    assert freeze_prefix(model.backbone, 1) is None
+    assert "LlamaModel cannot be entered at layer 1" in caplog.text
+
+
+def test_nothing_is_remembered_where_a_layer_below_trains(make_backbone: Callable[..., Path]) -> None:
+    model = build_reward_model(BackboneSpec(model=str(make_backbone("llama")), max_length=128))
+    assert freeze_prefix(model.backbone, 2) is None
+    freeze_layers(model, 1)
+    assert freeze_prefix(model.backbone, 2) is None
+    assert freeze_prefix(model.backbone, 0) is None
+
+
+def test_other_weights_have_another_store(make_backbone: Callable[..., Path], own_cache: Path) -> None:
+    for change in (0.0, 1.0):
+        model = build_reward_model(BackboneSpec(model=str(make_backbone("llama")), max_length=128))
+        freeze_layers(model, 1)
+        with torch.no_grad():
+            model.inner.get_input_embeddings().weight[0, 0] += change
+        assert freeze_prefix(model.backbone, 1) is not None
+    assert len(list((own_cache / "frozen").iterdir())) == 2
+
+
+def test_a_store_gives_back_what_it_got(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {str(n): rng.normal(size=(n, 4)).astype(np.float32) for n in (1, 7, 3)}
+    store = StateStore(tmp_path / "s", 4)
+    store.put(arrays)
+    store.put({"7": np.zeros((7, 4), np.float32)})
+    store.close()
+    again = StateStore(tmp_path / "s", 4)
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(again.get(key), array)
+    assert again.get("other") is None
+
+
+def test_a_full_store_keeps_what_it_has(tmp_path: Path) -> None:
+    store = StateStore(tmp_path / "s", 4, room=100)
+    store.put({"a": np.ones((4, 4), np.float32)})
+    store.put({"b": np.ones((4, 4), np.float32)})
+    assert store.get("a") is not None and store.get("b") is None
+
+
+def test_what_a_kill_left_behind_is_cut_off(tmp_path: Path) -> None:
+    store = StateStore(tmp_path / "s", 2)
+    store.put({"a": np.full((3, 2), 1, np.float32)})
+    store.close()
+    with open(tmp_path / "s/states.bin", "ab") as file:
+        file.write(b"half a state")
+    with open(tmp_path / "s/index.jsonl", "ab") as file:
+        file.write(b'["b", 3, 10]\n["torn')
+    again = StateStore(tmp_path / "s", 2)
+    assert again.get("b") is None
+    again.put({"c": np.full((2, 2), 3, np.float32)})
+    np.testing.assert_array_equal(again.get("a"), np.full((3, 2), 1))
+    np.testing.assert_array_equal(again.get("c"), np.full((2, 2), 3))
+
+
+def test_a_second_process_reads_and_keeps_nothing(tmp_path: Path) -> None:
+    store = StateStore(tmp_path / "s", 2)
+    store.put({"a": np.ones((1, 2), np.float32)})
+    code = (
+        "import numpy as np; from pathlib import Path; from rewardsmith.modeling.state_store import StateStore\n"
+        f"s = StateStore(Path({str(tmp_path / 's')!r}), 2); s.put({{'b': np.ones((1, 2), np.float32)}})\n"
+        "assert s.get('a') is not None and s.get('b') is None"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_longest_unused_stores_make_room(tmp_path: Path) -> None:
+    for n, name in enumerate(("old", "new")):
+        store = StateStore(tmp_path / name, 1)
+        store.put({"a": np.ones((100, 1), np.float32)})
+        store.close()
+        os.utime(tmp_path / name, (n, n))
+    make_room(tmp_path, limit=1000)
+    assert [f.name for f in tmp_path.iterdir()] == ["new"]
