@@ -1,0 +1,1 @@
+"""Training: losses, recipes, stages, and the trainer that runs them."""

@@ -1,0 +1,113 @@
+"""Batches: items laid out as padded rows, an index of pairs, and the counts that losses are divided by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from rewardsmith.batching.items import Item
+from rewardsmith.batching.rows import Layout, Rows
+from rewardsmith.training.losses import Pairs
+from rewardsmith.training.recipe import LossSpec
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One micro-batch.
+
+    `imitated` [n] marks the preferred sequences. `counts` [4] holds this micro-batch's part of what losses are divided
+    by: units of ranking, units of distillation, tokens with a language-modelling label, preferred sequences.
+    """
+
+    rows: list[Rows]
+    pairs: Pairs
+    kept: Pairs
+    reference: torch.Tensor
+    imitated: torch.Tensor
+    counts: torch.Tensor
+    records: tuple[str, ...]
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        return replace(
+            self,
+            rows=[r.to(device) for r in self.rows],
+            pairs=self.pairs.to(device),
+            kept=self.kept.to(device),
+            reference=self.reference.to(device),
+            imitated=self.imitated.to(device),
+            counts=self.counts.to(device),
+        )
+
+
+class Collator:
+    """Turns lists of items into batches.
+
+    An empty list (a process without work in the last step of an epoch) becomes a batch of `filler` that carries no
+    loss, so that all processes take part in every backward pass.
+    """
+
+    def __init__(self, losses: LossSpec, layout: Layout, filler: Item) -> None:
+        self.losses, self.layout, self.filler = losses, layout, filler
+
+    def __call__(self, items: Sequence[Item]) -> Batch:
+        """Lays out `items`; rewards then come in the order of their responses."""
+        idle = not items
+        if idle:
+            items = [replace(self.filler, responses=self.filler.responses[:1], judgements=())]
+        sequences = [response for item in items for response in item.responses]
+        imitated = [flag for item in items for flag in self._imitated(item)]
+        rows = self.layout.rows(sequences, imitated if self.losses.imitation else None)
+        pairs, units = self._pairs(items, general_only=False)
+        kept, kept_units = self._pairs(items, general_only=True)
+        labelled = sum(len(r.lm_target) for r in rows)
+        return Batch(
+            rows=rows,
+            pairs=pairs,
+            kept=kept,
+            reference=self._reference(items),
+            imitated=torch.tensor(imitated, dtype=torch.float32),
+            counts=torch.tensor([units, kept_units, labelled, sum(imitated)], dtype=torch.float64),
+            records=tuple(j.record for item in items for j in item.judgements),
+        )
+
+    def _imitated(self, item: Item) -> list[bool]:
+        flags = [j.imitated() for j in item.judgements] if not item.general else []
+        return [any(f[k] for f in flags) for k in range(len(item.responses))]
+
+    def _pairs(self, items: Sequence[Item], general_only: bool) -> tuple[Pairs, float]:
+        """The index of pairs, and the units its weights add up to; `general_only` for distillation."""
+        rows: list[tuple[int, int, int, float, float, float]] = []
+        units = 0.0
+        offset = 0
+        for item in items:
+            for judgement in item.judgements if not general_only or item.reference is not None else ():
+                found = [(i, j, 1.0) for i, j in item.pairs(judgement)]
+                if self.losses.ties == "half":
+                    found += [(i, j, 0.5) for i, j in item.ties(judgement)]
+                weight = 1.0 if self.losses.reduction == "pair" else 1.0 / max(1, len(found))
+                units += weight * len(found)
+                rows += [(offset + i, offset + j, judgement.output, weight, judgement.margin, t) for i, j, t in found]
+            offset += len(item.responses)
+        winner, loser, output, weights, margins, targets = zip(*rows, strict=True) if rows else ((),) * 6
+        index, real = torch.long, torch.float32
+        return (
+            Pairs(
+                torch.tensor(winner, dtype=index),
+                torch.tensor(loser, dtype=index),
+                torch.tensor(output, dtype=index),
+                torch.tensor(weights, dtype=real),
+                torch.tensor(margins, dtype=real),
+                torch.tensor(targets, dtype=real),
+            ),
+            units,
+        )
+
+    def _reference(self, items: Sequence[Item]) -> torch.Tensor:
+        if all(item.reference is None for item in items):
+            return torch.zeros(0, 1)
+        outputs = max(len(item.reference[0]) for item in items if item.reference is not None)
+        blank = (0.0,) * outputs
+        return torch.tensor([row for item in items for row in (item.reference or [blank] * len(item.responses))])

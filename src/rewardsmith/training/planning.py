@@ -1,0 +1,217 @@
+"""The dry run: what a recipe would do, said before anything is trained.
+
+Everything is validated, the data are read and their tokens counted; steps follow exactly, memory and time are
+estimates from the backbone's size and this machine's measured rate of matrix multiplication.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from rewardsmith.batching.items import ItemCounts, build_items
+from rewardsmith.batching.templates import set_template
+from rewardsmith.batching.tokenizing import ConversationTokenizer
+from rewardsmith.errors import ModelError
+from rewardsmith.modeling.backbone import cut_depth, load_config, load_tokenizer, resolve
+from rewardsmith.modeling.spec import BackboneSpec
+from rewardsmith.preferences.record import response_text
+from rewardsmith.training.data import RecipeData, load_data
+from rewardsmith.training.jobs import Job, plan_jobs, require_ranking, steps_of
+from rewardsmith.training.monitoring import validation_of
+from rewardsmith.training.recipe import Recipe, check_paths
+
+_EFFICIENCY = 0.55
+"""Share of the matmul rate that a training step reached when this was measured (SmolLM2-135M, two cores)."""
+_OPTIMISER_BYTES = 16
+"""Bytes for each trained float32 weight: weight, gradient, two moments of AdamW."""
+_CHARACTERS_PER_TOKEN = 4.3
+"""English text under common vocabularies; used only where the tokenizer cannot be loaded."""
+
+
+@dataclass(frozen=True)
+class BackboneSize:
+    """Weights in the layers (`matmul`, what costs time) and in all; `known` is False when guessed from the name."""
+
+    matmul: int
+    total: int
+    layers: int
+    width: int
+    known: bool
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """One training: its size and what it is expected to cost."""
+
+    label: str
+    models: list[str]
+    counts: ItemCounts
+    enrichment: int
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The whole run."""
+
+    recipe: Recipe
+    notes: list[str]
+    size: BackboneSize | None
+    memory_gb: float | None
+    rate: float
+    jobs: list[JobPlan]
+
+    def to_text(self) -> str:
+        """The plan for a terminal."""
+        lines = [f"recipe {self.recipe.name}: holds together", *self.notes, ""]
+        if self.size is None:
+            lines.append(f"backbone {self.recipe.backbone.model}: not at hand and of unknown size; no time or memory")
+        else:
+            how = (
+                ""
+                if self.size.known
+                else " (guessed from its name: it is not at hand; tokens are counted as characters / 4.3)"
+            )
+            lines.append(
+                f"backbone {self.recipe.backbone.model}: {self.size.total / 1e6:,.0f} M weights, "
+                f"{self.size.layers} layers of width {self.size.width}{how}"
+            )
+            lines.append(f"memory about {self.memory_gb:.1f} GB for weights, gradients, optimiser and one pass")
+            lines.append(f"this machine multiplies float32 matrices at {self.rate / 1e9:,.0f} GFLOP/s")
+        lines.append("")
+        for job in self.jobs:
+            c = job.counts
+            lines.append(
+                f"{job.label}: {c.ranking} preferences in {c.items} texts + {job.enrichment} of enrichment, "
+                f"{c.tokens:,} tokens an epoch, {job.steps} steps, {_duration(job.seconds)} -> {', '.join(job.models)}"
+            )
+            for count, what in (
+                (c.ranking_nothing, "rank nothing and are left out"),
+                (c.prompts_cut, "have prompts cut on the left"),
+                (c.responses_cut, "have responses cut at their end"),
+            ):
+                if count:
+                    lines.append(f"  {count} preferences {what}")
+        total = sum(job.seconds for job in self.jobs)
+        lines += ["", f"training takes {_duration(total)} on this machine; evaluations come on top"]
+        return "\n".join(lines)
+
+
+def plan_run(recipe: Recipe) -> RunPlan:
+    """Plans `recipe` on this machine. Raises what `run_recipe` would raise before it trains."""
+    check_paths(recipe, recipe.name)
+    data = load_data(recipe)
+    spec = recipe.backbone
+    text = _text(spec)
+    size = backbone_size(spec)
+    rate = matmul_rate()
+    jobs = [_plan_job(job, recipe, data, text, size, rate) for job in plan_jobs(recipe, data)]
+    memory = None if size is None else max(_memory(job, spec, size) for job in plan_jobs(recipe, data))
+    return RunPlan(recipe, data.notes, size, memory, rate, jobs)
+
+
+def backbone_size(spec: BackboneSpec) -> BackboneSize | None:
+    """Sizes from the configuration, without weights; from a name such as `llama-7b` where there is none; else None."""
+    try:
+        config = load_config(resolve(spec.model))
+    except ModelError:
+        return _size_from_name(spec)
+    from transformers import AutoModelForSequenceClassification
+
+    config.num_labels = 1
+    cut_depth(config.get_text_config(), spec.depth)
+    with torch.device("meta"):
+        network: Any = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+    total = sum(p.numel() for p in network.parameters())
+    embedding = network.get_input_embeddings().weight.numel()
+    text = config.get_text_config()
+    return BackboneSize(total - embedding, total, text.num_hidden_layers, text.hidden_size, known=True)
+
+
+def matmul_rate() -> float:
+    """Float32 multiply-add operations a second of this machine (2 n³ for one product), the best of a few."""
+    n = 1024
+    a, b = torch.randn(n, n), torch.randn(n, n)
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - start)
+    return 2 * n**3 / best
+
+
+def _text(spec: BackboneSpec) -> ConversationTokenizer | None:
+    try:
+        tokenizer = load_tokenizer(resolve(spec.model))
+    except ModelError:
+        return None
+    set_template(tokenizer, spec.template)
+    return ConversationTokenizer(tokenizer, spec.max_length)
+
+
+def _plan_job(
+    job: Job,
+    recipe: Recipe,
+    data: RecipeData,
+    text: ConversationTokenizer | None,
+    size: BackboneSize | None,
+    rate: float,
+) -> JobPlan:
+    preferences = data.training(job.stage, job.own_domains, recipe.seed)
+    if text is not None:
+        _, counts = build_items(preferences, text, job.domains)
+    else:
+        tokens = sum(
+            (sum(len(m.content) for m in p.prompt) + len(response_text(r))) / _CHARACTERS_PER_TOKEN
+            for p in preferences
+            for r in p.responses
+        )
+        ranking = sum(bool(p.pairs()) for p in preferences)
+        counts = ItemCounts(len(preferences), ranking, ranking, len(preferences) - ranking, round(tokens), 0, 0)
+    require_ranking(job, counts)
+    validation_of(job, recipe, data)
+    if size is not None and job.stage.freeze_layers > size.layers:
+        raise ModelError(f"{job.label}: cannot freeze {job.stage.freeze_layers} layers: the backbone has {size.layers}")
+    enrichment = len(data.enrichment(job.stage.enrichment, counts.items, recipe.seed))
+    steps = steps_of(job.stage, counts.items + enrichment)
+    seconds = 0.0
+    if size is not None:
+        share = steps * job.stage.batch_size / max(1, counts.items + enrichment)
+        tokens_all = counts.tokens * (1 + enrichment / max(1, counts.items)) * share
+        backward = 2 * (1 - job.stage.freeze_layers / size.layers)
+        seconds = tokens_all * 2 * size.matmul * (1 + backward) / (rate * _EFFICIENCY)
+    return JobPlan(job.label, list(job.models.values()), counts, enrichment, steps, seconds)
+
+
+def _memory(job: Job, spec: BackboneSpec, size: BackboneSize) -> float:
+    """Gigabytes: optimiser state of what trains, weights of what does not, activations of one micro-batch."""
+    trained = 0.02 * size.matmul if spec.lora else size.total * (1 - 0.9 * job.stage.freeze_layers / size.layers)
+    states = trained * _OPTIMISER_BYTES + (size.total - trained) * (2 if spec.precision == "bfloat16" else 4)
+    # About 34 values of the model's width are kept for each token and layer (Korthikanti et al. 2022, table 2).
+    kept = 2 if job.stage.gradient_checkpointing else 34
+    tokens = job.stage.micro_batch_size * spec.max_length
+    return (states + 4.0 * kept * size.width * size.layers * tokens) / 1e9
+
+
+def _size_from_name(spec: BackboneSpec) -> BackboneSize | None:
+    import re
+
+    found = re.search(r"(\d+(?:\.\d+)?)\s*([bm])\b", spec.model.lower().replace("-", " ").replace("_", " "))
+    if found is None:
+        return None
+    total = int(float(found[1]) * (1e9 if found[2] == "b" else 1e6))
+    # Width and depth of a Llama of this size: 12 width² weights a layer, width / layers = 128.
+    layers = max(1, round((total / 12 / 128**2) ** (1 / 3)))
+    kept = spec.depth or layers
+    return BackboneSize(total * kept // layers, total * kept // layers, kept, 128 * layers, known=False)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {seconds:.0f} s"
+    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

@@ -1,0 +1,349 @@
+"""The recipe: a YAML file that says everything a run does.
+
+Closed types: an unknown key is refused with the nearest right one, and all faults are shown at once. Command line,
+Python and YAML build the same object. It knows nothing of how a stage is run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from rewardsmith.errors import RecipeError, nearest
+from rewardsmith.modeling.spec import BackboneSpec
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+class DataSpec(_Closed):
+    """One preference set."""
+
+    path: str = Field(
+        description="File, folder or hub data set; relative to the recipe's folder. `sample:NAME` is ours."
+    )
+    format: str | None = Field(default=None, description="Null: detected from the file.")
+    domain: str | None = Field(default=None, description="Only this domain's preferences; null: all there are.")
+    by: Literal["domain", "annotator"] = Field(default="domain", description="annotator: each person is a domain.")
+    limit: int | None = Field(default=None, ge=1, description="Take so many preferences, chosen by hash.")
+    on_error: Literal["stop", "skip"] = "stop"
+
+
+class SplitSpec(_Closed):
+    """Shares of prompts (or annotators) for training, choosing and the final figure."""
+
+    train: Share = 0.6
+    validation: Share = 0.15
+    test: Share = 0.25
+    by: Literal["prompt", "annotator"] = "prompt"
+
+    @model_validator(mode="after")
+    def _whole(self) -> SplitSpec:
+        if abs(self.train + self.validation + self.test - 1) > 1e-6:
+            raise ValueError("train, validation and test must add up to 1")
+        if self.train == 0:
+            raise ValueError("train must be above 0")
+        return self
+
+    def shares(self) -> dict[str, float]:
+        """The parts that are not empty."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: share for name, share in parts.items() if share > 0}
+
+
+class LossSpec(_Closed):
+    """Weights of the losses; 0 leaves one out, and what it needs is then not computed."""
+
+    ranking: float = Field(default=1.0, ge=0, description="Bradley-Terry over all pairs of a preference.")
+    reduction: Literal["preference", "pair"] = Field(
+        default="preference", description="Mean over preferences of the mean over their pairs, or mean over all pairs."
+    )
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    ties: Literal["ignore", "half"] = Field(default="ignore", description="half: a tie asks for probability 0.5.")
+    centring: float = Field(default=0.0, ge=0, description="Pulls r_i + r_j to 0 (arXiv 2312.09244 takes 0.01).")
+    imitation: float = Field(default=0.0, ge=0, description="Language-modelling loss on preferred responses.")
+    imitation_scaling: Literal["response", "sequence", "grm"] = Field(
+        default="response",
+        description="Mean over response tokens, over prompt and response (the paper's code), or GRM.",
+    )
+    distillation: float = Field(default=0.0, ge=0, description="Keep the starting model's probabilities on enrichment.")
+    distillation_temperature: float = Field(default=1.0, gt=0)
+    l2_sp: float = Field(default=0.0, ge=0, description="Pulls the weights back to where the stage began.")
+
+    @model_validator(mode="after")
+    def _convex(self) -> LossSpec:
+        if self.imitation_scaling == "grm" and self.imitation > 1:
+            raise ValueError("with imitation_scaling grm, imitation is a share of the whole loss: at most 1")
+        return self
+
+
+class EnrichmentSpec(_Closed):
+    """General preferences mixed into a stage so that general ability stays."""
+
+    sets: list[str] = Field(min_length=1)
+    share: Share | None = Field(default=None, description="Share of the stage's preferences that are general.")
+    count: int | None = Field(default=None, ge=1, description="A fixed number of general preferences instead.")
+
+    @model_validator(mode="after")
+    def _one(self) -> EnrichmentSpec:
+        if (self.share is None) == (self.count is None):
+            raise ValueError("give either share or count")
+        if self.share is not None and not 0 < self.share < 1:
+            raise ValueError("share must be between 0 and 1, both excluded")
+        return self
+
+
+class StageSpec(_Closed):
+    """One stage of training."""
+
+    stage: Literal["base", "general", "custom"]
+    name: str = Field(default="", description="Folder of its model; default: the stage, and for custom each domain.")
+    start: str = Field(default="previous", description="`previous`, `backbone`, a stage's name, or a model's folder.")
+    sets: list[str] | dict[str, float] = Field(description="Names of data sets, or names with weights.")
+    domains: list[str] | None = Field(default=None, description="custom: these domains; null: all in the sets.")
+    joint: bool = Field(default=False, description="custom: all domains at once on one shared trunk, a head each.")
+    enrichment: EnrichmentSpec | None = None
+    losses: LossSpec = Field(default_factory=LossSpec)
+    freeze_layers: int = Field(default=0, ge=0, description="Freeze the embeddings and the first k layers.")
+    epochs: float = Field(default=1.0, gt=0)
+    max_steps: int | None = Field(default=None, ge=1, description="Stop after so many steps, whatever the epochs say.")
+    batch_size: int = Field(default=32, ge=1, description="Preferences in a step, over all processes.")
+    micro_batch_size: int = Field(default=8, ge=1, description="Preferences in one forward and backward pass.")
+    token_budget: int = Field(default=4096, ge=16, description="Padded tokens in one rectangle of a pass.")
+    learning_rate: float = Field(default=2e-5, gt=0)
+    head_learning_rate: float | None = Field(default=None, gt=0, description="For the reward head; null: the same.")
+    scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    warmup: float = Field(default=0.0, ge=0, description="Steps, or below 1 a share of all steps.")
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, ge=0, description="0: no clipping.")
+    bf16: bool = Field(default=False, description="bfloat16 autocast; rewards and losses stay float32.")
+    gradient_checkpointing: bool = False
+    evaluations: int = Field(default=4, ge=0, description="How often to measure validation accuracy during the stage.")
+    save_every: int | None = Field(default=None, ge=1, description="Steps between checkpoints; null: with evaluations.")
+    keep_best: str | None = Field(default=None, description="Keep the checkpoint best on `general`, `custom` or a set.")
+    patience: int | None = Field(default=None, ge=1, description="Stop after so many evaluations without a gain.")
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if name and not all(c.isalnum() or c in "-_." for c in name):
+            raise ValueError("a stage's name may hold letters, digits, '-', '_' and '.' only")
+        return name
+
+    @model_validator(mode="after")
+    def _coherent(self) -> StageSpec:
+        if self.stage != "custom" and (self.domains or self.joint):
+            raise ValueError("domains and joint belong to a custom stage")
+        if self.patience is not None and self.keep_best is None:
+            raise ValueError("patience needs keep_best: the figure to watch")
+        if (self.keep_best or self.patience) and self.evaluations == 0:
+            raise ValueError("keep_best needs evaluations above 0")
+        if self.losses.distillation and self.enrichment is None:
+            raise ValueError("distillation works on the general preferences of enrichment; give enrichment.sets")
+        if self.stage == "base" and self.losses.imitation == 0:
+            raise ValueError("a base stage trains on the imitation loss alone; set losses.imitation to 1")
+        if self.stage == "base" and self.keep_best is not None:
+            raise ValueError("a base stage has no accuracies to keep the best by; leave keep_best out")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The stage's name, or its kind."""
+        return self.name or self.stage
+
+    @property
+    def measures(self) -> bool:
+        """Whether accuracies are measured on the way: a base stage has no reward to measure."""
+        return self.stage != "base" and self.evaluations > 0
+
+    def weights(self) -> dict[str, float]:
+        """Set names with their weights (1 where none is given)."""
+        return dict(self.sets) if isinstance(self.sets, dict) else dict.fromkeys(self.sets, 1.0)
+
+
+class EvaluationSpec(_Closed):
+    """What the run's models are evaluated on at its end, all of them on all sets."""
+
+    sets: list[str] | None = Field(default=None, description="Null: every set that a stage names.")
+    part: Literal["validation", "test"] = Field(default="test", description="validation while you are still choosing.")
+    baselines: bool = True
+
+
+class Recipe(_Closed):
+    """A whole run."""
+
+    name: str = Field(description="Names the run's folder.")
+    description: str = ""
+    seed: int = Field(default=0, ge=0)
+    backbone: BackboneSpec = Field(default_factory=BackboneSpec)
+    data: dict[str, DataSpec] = Field(min_length=1)
+    split: SplitSpec = Field(default_factory=SplitSpec)
+    stages: list[StageSpec] = Field(min_length=1)
+    evaluation: EvaluationSpec = Field(default_factory=EvaluationSpec)
+
+    @model_validator(mode="after")
+    def _references(self) -> Recipe:
+        faults = []
+        seen: list[str] = []
+        for k, stage in enumerate(self.stages):
+            where = f"stages.{k}"
+            wanted = [*stage.weights(), *(stage.enrichment.sets if stage.enrichment else [])]
+            faults += [f"{where}: no data set {s!r}{nearest(s, self.data)}" for s in wanted if s not in self.data]
+            if stage.label in seen:
+                faults.append(f"{where}: two stages are called {stage.label!r}; give one a name")
+            if stage.start not in ("previous", "backbone", *seen) and "/" not in stage.start:
+                choices = ["previous", "backbone", *seen]
+                faults.append(f"{where}.start: {stage.start!r} is no earlier stage{nearest(stage.start, choices)}")
+            seen.append(stage.label)
+        for name in self.evaluation.sets or []:
+            if name not in self.data:
+                faults.append(f"evaluation.sets: no data set {name!r}{nearest(name, self.data)}")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def general_sets(self) -> list[str]:
+        """Names of the sets of base and general stages and of enrichment, in order."""
+        named = [n for s in self.stages if s.stage != "custom" for n in s.weights()]
+        named += [n for s in self.stages if s.enrichment for n in s.enrichment.sets]
+        return list(dict.fromkeys(named))
+
+
+def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
+    """Reads a recipe file and applies dotted overrides (`stages.0.learning_rate=1e-5`).
+
+    Raises:
+        RecipeError: the file is missing or no YAML, or the recipe does not hold together; all faults at once.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(f"there is no recipe {path}; see: rewardsmith recipe list") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise RecipeError(f"{path} holds no recipe: a mapping with name, data and stages is expected")
+    for override in overrides or []:
+        _override(raw, override)
+    return parse_recipe(raw, str(path), path.parent)
+
+
+def parse_recipe(raw: dict[str, Any], source: str, folder: Path | None = None) -> Recipe:
+    """Validates a recipe given as plain data; relative paths are taken from `folder`."""
+    try:
+        recipe = Recipe.model_validate(raw)
+    except ValidationError as error:
+        raise RecipeError(f"{source}: " + "; ".join(_explain(item) for item in error.errors())) from error
+    if folder is not None:
+        for spec in recipe.data.values():
+            if (folder / spec.path).exists():
+                spec.path = str(folder / spec.path)
+    return recipe
+
+
+def check_paths(recipe: Recipe, source: str) -> None:
+    """Raises RecipeError when a data set's file or the backbone's folder is not there, naming all that are missing."""
+    missing = [
+        f"data.{name}.path: there is no {spec.path}"
+        for name, spec in recipe.data.items()
+        if spec.path.startswith((".", "/", "~")) and not Path(spec.path).expanduser().exists()
+    ]
+    if recipe.backbone.model.startswith((".", "/", "~")) and not Path(recipe.backbone.model).expanduser().exists():
+        missing.append(f"backbone.model: there is no {recipe.backbone.model}")
+    missing += [
+        f"stages.{k}.start: there is no folder {stage.start}"
+        for k, stage in enumerate(recipe.stages)
+        if "/" in stage.start and not Path(stage.start).expanduser().is_dir()
+    ]
+    if missing:
+        raise RecipeError(f"{source}: {'; '.join(missing)}")
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe with all its defaults written out, as YAML."""
+    text: str = yaml.safe_dump(recipe.model_dump(), sort_keys=False, allow_unicode=True, width=110)
+    return text
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {override!r}: write it as a.b=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"--set {override!r}: the value is no valid YAML") from error
+    if isinstance(value, str):
+        # YAML 1.1 reads 1e-5 as text; people mean the number.
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    target: Any = raw
+    *parents, last = key.split(".")
+    for part in parents:
+        target = _child(target, part, override)
+    if isinstance(target, list):
+        target[_index(target, last, override)] = value
+    elif isinstance(target, dict):
+        target[last] = value
+    else:
+        raise RecipeError(f"--set {override!r}: {last!r} is inside something that is no mapping")
+
+
+def _child(target: Any, part: str, override: str) -> Any:
+    if isinstance(target, list):
+        return target[_index(target, part, override)]
+    if not isinstance(target, dict):
+        raise RecipeError(f"--set {override!r}: {part!r} is inside something that is no mapping")
+    if target.get(part) is None:
+        target[part] = {}
+    return target[part]
+
+
+def _index(target: list[Any], part: str, override: str) -> int:
+    """An index, or the name or kind of a stage."""
+    if part.isdigit() and int(part) < len(target):
+        return int(part)
+    for k, item in enumerate(target):
+        if isinstance(item, dict) and part in (item.get("name"), item.get("stage")):
+            return k
+    raise RecipeError(f"--set {override!r}: no item {part!r}; give a number below {len(target)} or a stage's name")
+
+
+def _explain(item: Any) -> str:
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"unknown key {where!r}{nearest(str(item['loc'][-1]), _known_keys(item['loc'][:-1]))}"
+    reason = item["msg"].removeprefix("Value error, ")
+    return f"{where}: {reason}" if where else reason
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    """Field names of the model at `loc`, found by walking the recipe's JSON schema."""
+    schema = Recipe.model_json_schema()
+    node: Any = schema
+    for part in loc:
+        node = _resolve(schema, node)
+        if isinstance(part, int):
+            node = node.get("items", {})
+        else:
+            node = node.get("properties", {}).get(part) or node.get("additionalProperties", {})
+    return list(_resolve(schema, node).get("properties", {}))
+
+
+def _resolve(schema: Any, node: Any) -> Any:
+    for option in node.get("anyOf", []):
+        if "$ref" in option:
+            node = option
+    if "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return node

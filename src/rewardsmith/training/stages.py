@@ -1,0 +1,245 @@
+"""Runs one job: builds or loads its model, lays out its items, trains, keeps the models.
+
+What is written goes through the main process alone; the others wait for it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from rich.console import Console
+from safetensors import SafetensorError
+from transformers import EarlyStoppingCallback, TrainerState, set_seed
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_callback import ProgressCallback as PlainProgress
+
+from rewardsmith.batching.items import Item, ItemCounts, build_items
+from rewardsmith.errors import RewardsmithError
+from rewardsmith.modeling.building import add_lora, build_reward_model, freeze_layers, prepare_imitation
+from rewardsmith.modeling.domains import domain_model, replace_domains
+from rewardsmith.modeling.frozen import freeze_prefix
+from rewardsmith.modeling.info import RewardScale
+from rewardsmith.modeling.reward_model import RewardModel
+from rewardsmith.preferences.record import Preference, content_hash
+from rewardsmith.training.callbacks import (
+    CheckpointCallback,
+    MetricsCallback,
+    ProgressCallback,
+    is_finished,
+    last_whole_checkpoint,
+)
+from rewardsmith.training.data import RecipeData
+from rewardsmith.training.jobs import BACKBONE, Job, require_ranking, training_arguments
+from rewardsmith.training.monitoring import validation_of
+from rewardsmith.training.recipe import Recipe, StageSpec
+from rewardsmith.training.run_folder import RunFolder
+from rewardsmith.training.testing import score_test_sets
+from rewardsmith.training.trainer import PreferenceTrainer
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """What all jobs of a run share."""
+
+    recipe: Recipe
+    data: RecipeData
+    folder: RunFolder
+    console: Console
+
+
+def run_job(job: Job, place: Workplace) -> None:
+    """Trains the job's models unless they are finished already; goes on from the last whole checkpoint.
+
+    Raises:
+        DataError: no preference of the training part ranks anything.
+        RewardsmithError: a checkpoint or model cannot be written.
+        TrainingError: the loss is not finite.
+    """
+    folder, console = place.folder, place.console
+    if all(folder.has_model(name) for name in job.models.values()):
+        console.print(f"[dim]{job.label}: done already[/dim]")
+        return
+    set_seed(place.recipe.seed)
+    model = _starting_model(job, place.recipe, folder).to(PartialState().device)
+    items, custom, enrichment = _items(job, model, place.data, place.recipe.seed)
+    _report(job, custom, enrichment, console)
+    resume = _checkpoint_to_go_on_from(job, folder)
+    if resume is not None:
+        console.print(f"{job.label}: going on from {resume.name}")
+    _freeze(model, job.stage)
+    trainer = _trainer(job, model, items, place, resumed=resume is not None)
+    _train(job, trainer, resume, folder)
+    if trainer.is_world_process_zero():
+        _save(job, model, place.data, folder, trainer.state.global_step)
+        shutil.rmtree(folder.checkpoints(job.label), ignore_errors=True)
+        score_test_sets(
+            model, {job.models[d]: model.output_of(d) for d in job.domains}, place.recipe, place.data, folder
+        )
+
+
+def _checkpoint_to_go_on_from(job: Job, folder: RunFolder) -> Path | None:
+    """Tidies up what an interruption left; all processes then see the same."""
+    with PartialState().main_process_first():
+        resume = last_whole_checkpoint(folder.checkpoints(job.label), tidy=PartialState().is_main_process)
+        if PartialState().is_main_process:
+            folder.truncate_metrics(job.label, _step(resume))
+    return resume
+
+
+def _train(job: Job, trainer: PreferenceTrainer, resume: Path | None, folder: RunFolder) -> None:
+    try:
+        if resume is not None and is_finished(resume):
+            # Interrupted between the last step and saving the model; the Trainer would make a step too many.
+            trainer.state = TrainerState.load_from_json(str(resume / "trainer_state.json"))
+            best = trainer.state.best_model_checkpoint if job.stage.keep_best else None
+            trainer._load_from_checkpoint(best or str(resume))
+        else:
+            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        if isinstance(error, RewardsmithError) or (isinstance(error, RuntimeError) and not _is_writing(error)):
+            raise
+        raise RewardsmithError(
+            f"{job.label}: a checkpoint could not be written to {folder.checkpoints(job.label)} "
+            f"({getattr(error, 'strerror', None) or error}); the last whole one is kept: make room and run the same "
+            "command again"
+        ) from error
+
+
+def _is_writing(error: RuntimeError) -> bool:
+    """PyTorch's own archive writer raises nothing more telling when the disk is full."""
+    return "PytorchStreamWriter" in str(error) or "inline_container" in str(error)
+
+
+def _starting_model(job: Job, recipe: Recipe, folder: RunFolder) -> RewardModel:
+    spec = recipe.backbone
+    if job.start == BACKBONE:
+        model = build_reward_model(spec, job.domains)
+    else:
+        path = str(Path(job.start).expanduser()) if "/" in job.start else str(folder.model(job.start))
+        model = RewardModel.from_pretrained(path, device="cpu")
+        replace_domains(model, job.domains)
+        if spec.lora is not None:
+            add_lora(model, spec.lora)
+    if job.stage.losses.imitation:
+        prepare_imitation(model, spec)
+    return model
+
+
+def _items(
+    job: Job, model: RewardModel, data: RecipeData, seed: int
+) -> tuple[list[Item], ItemCounts, ItemCounts | None]:
+    keep_ties = job.stage.losses.ties == "half"
+    preferences = data.training(job.stage, job.own_domains, seed)
+    items, counts = build_items(preferences, model.text, job.domains, keep_ties=keep_ties)
+    require_ranking(job, counts)
+    # A joint stage has one item for a query judged by several domains: enrichment is counted in queries too.
+    general = data.enrichment(job.stage.enrichment, len(items), seed)
+    if not general:
+        return items, counts, None
+    extra, extra_counts = build_items(general, model.text, job.domains, general=True, keep_ties=keep_ties)
+    if job.stage.losses.distillation:
+        extra = _with_reference(extra, model)
+    return items + extra, counts, extra_counts
+
+
+def _with_reference(items: Sequence[Item], model: RewardModel) -> list[Item]:
+    """The items with the rewards that the starting model gives them."""
+    rewards = iter(model.rewards_of([r for item in items for r in item.responses]).tolist())
+    return [replace(item, reference=tuple(tuple(next(rewards)) for _ in item.responses)) for item in items]
+
+
+def _freeze(model: RewardModel, stage: StageSpec) -> None:
+    freeze_layers(model, stage.freeze_layers)
+    if model.trees:
+        model.frozen = freeze_prefix(model.backbone, stage.freeze_layers)
+    if model.lm_head is not None:
+        # It is never saved with a reward model: what it learnt would be lost.
+        model.lm_head.requires_grad_(False)
+    if stage.stage == "base":
+        model.head.requires_grad_(False)
+
+
+def _trainer(job: Job, model: RewardModel, items: list[Item], place: Workplace, *, resumed: bool) -> PreferenceTrainer:
+    stage, seed, folder = job.stage, place.recipe.seed, place.folder
+    losses = stage.losses
+    if stage.stage == "base":
+        losses = losses.model_copy(update={"ranking": 0.0})
+    evaluator = validation_of(job, place.recipe, place.data)
+    callbacks: list[Any] = [MetricsCallback(folder, job.label), CheckpointCallback()]
+    if stage.patience is not None:
+        callbacks.append(EarlyStoppingCallback(stage.patience))
+    world = PartialState().num_processes
+    trainer = PreferenceTrainer(
+        model,
+        training_arguments(stage, len(items), seed, folder.checkpoints(job.label), world=world, resumed=resumed),
+        items,
+        losses,
+        batch_size=stage.batch_size,
+        token_budget=stage.token_budget,
+        head_learning_rate=stage.head_learning_rate,
+        evaluator=evaluator,
+        callbacks=[*callbacks, ProgressCallback(place.console, job.label)],
+    )
+    for plain in (PrinterCallback, PlainProgress):
+        trainer.remove_callback(plain)
+    return trainer
+
+
+def _save(job: Job, model: RewardModel, data: RecipeData, folder: RunFolder, steps: int) -> None:
+    """Saves a model for each domain, with the scale of its rewards on general preferences."""
+    seen = sorted({content_hash(p.prompt_key()) for p in _seen(job, data)})
+    for domain, name in job.models.items():
+        single = domain_model(model, domain)
+        before = model.info.provenance
+        single.info = single.info.model_copy(
+            update={
+                "trained_on": sorted({*model.info.trained_on, *seen}),
+                "reward_scale": _scale(single, job.stage, data),
+                "provenance": before | {"stages": [*before.get("stages", []), job.label], "steps": steps},
+            }
+        )
+        single.save_pretrained(folder.model(name), overwrite=True)
+
+
+def _seen(job: Job, data: RecipeData) -> list[Preference]:
+    sets = [*job.stage.weights(), *(job.stage.enrichment.sets if job.stage.enrichment else [])]
+    return [p for name in sets for p in data.measured(name, "train")]
+
+
+_SCALE_SAMPLE = 100
+
+
+def _scale(model: RewardModel, stage: StageSpec, data: RecipeData) -> RewardScale | None:
+    """Mean and spread on general training preferences: those of the enrichment, or of a general stage's sets."""
+    sets = list(stage.weights()) if stage.stage != "custom" else (stage.enrichment.sets if stage.enrichment else [])
+    preferences = [p for name in sets for p in data.measured(name, "train")][:_SCALE_SAMPLE]
+    rewards = [r for row in model.score_preferences(preferences) for r in row]
+    if len(rewards) < 2:
+        return None
+    mean = sum(rewards) / len(rewards)
+    std = (sum((r - mean) ** 2 for r in rewards) / (len(rewards) - 1)) ** 0.5
+    return RewardScale(mean=mean, std=max(std, 1e-12), n=len(rewards), source=", ".join(sets))
+
+
+def _report(job: Job, custom: ItemCounts, enrichment: ItemCounts | None, console: Console) -> None:
+    text = f"[bold]{job.label}[/bold]: {custom.ranking} preferences in {custom.items} texts, {custom.tokens:,} tokens"
+    if custom.ranking_nothing:
+        text += f", {custom.ranking_nothing} rank nothing and are left out"
+    if custom.prompts_cut or custom.responses_cut:
+        text += f", {custom.prompts_cut} prompts and {custom.responses_cut} responses cut"
+    if enrichment:
+        text += f"; enriched with {enrichment.ranking} general preferences"
+    console.print(text, highlight=False)
+
+
+def _step(checkpoint: Path | None) -> int:
+    if checkpoint is None:
+        return -1
+    state: dict[str, int] = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    return state["global_step"]

@@ -1,0 +1,322 @@
+"""Whole tiny runs: what comes out, and what changes nothing in it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rewardsmith.errors import DataError, OutputExistsError, RewardsmithError, TrainingError, UserError
+from rewardsmith.modeling.reward_model import RewardModel
+
+Run = Callable[..., Path]
+Weights = Callable[[Path], dict[str, torch.Tensor]]
+Metrics = Callable[[Path], list[dict[str, Any]]]
+
+
+def _same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor], tolerance: float) -> bool:
+    return a.keys() == b.keys() and all(float((a[k] - b[k]).abs().max()) <= tolerance for k in a)
+
+
+def test_a_run_holds_what_it_promises(run_tiny: Run, metrics_of: Metrics) -> None:
+    run = run_tiny(plots=True, custom={"enrichment": {"sets": ["general"], "share": 0.3}, "losses": {"imitation": 0.1}})
+    names = {p.name for p in run.iterdir()}
+    assert {"recipe.yaml", "run.json", "metrics.jsonl", "result.json", "tables.md", "plots", "models"} <= names
+    assert not list((run / "checkpoints").glob("*"))
+    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    assert [m["model"] for m in result["models"]] == ["general", "academy"]
+    assert set(result["models"][0]["sets"]) == {"general", "academy"}
+    lines = metrics_of(run)
+    for stage in ("general", "custom-academy"):
+        steps = [line["step"] for line in lines if line["stage"] == stage and "accuracy" in line]
+        assert steps[0] == 0 and steps[-1] == max(line["step"] for line in lines if line["stage"] == stage)
+    assert {"general", "custom", "academy"} <= set(lines[-1]["accuracy"])
+    model = RewardModel.from_pretrained(run, domain="academy")
+    assert model.info.reward_scale is not None and model.info.provenance["stages"] == ["general", "custom-academy"]
+    assert model.info.provenance["steps"] == max(x["step"] for x in lines if x["stage"] == "custom-academy")
+
+
+@pytest.mark.parametrize("losses", [{}, {"reduction": "pair", "imitation": 0.2, "centring": 0.01}])
+def test_accumulation_changes_nothing(run_tiny: Run, weights_of: Weights, losses: dict[str, Any]) -> None:
+    # AdamW turns rounding into steps of the learning rate's size where a gradient is nothing but rounding.
+    custom = {"losses": losses, "enrichment": {"sets": ["general"], "count": 5}, "learning_rate": 2e-4}
+    found = [
+        weights_of(run_tiny(f"run-{size}", general=None, custom=custom | {"micro_batch_size": size}) / "models/academy")
+        for size in (1, 2, 8)
+    ]
+    assert _same(found[0], found[2], 1e-6) and _same(found[1], found[2], 1e-6)
+
+
+def test_the_same_recipe_gives_the_same_weights(run_tiny: Run, weights_of: Weights, metrics_of: Metrics) -> None:
+    first, second = (run_tiny(name, custom=None) for name in ("a", "b"))
+    assert _same(weights_of(first / "models/general"), weights_of(second / "models/general"), 0.0)
+    assert metrics_of(first) == metrics_of(second)
+
+
+def test_a_finished_run_is_not_run_again(run_tiny: Run) -> None:
+    run = run_tiny(custom=None)
+    before = (run / "models/general/model.safetensors").stat().st_mtime_ns
+    assert run_tiny(custom=None) == run
+    assert (run / "models/general/model.safetensors").stat().st_mtime_ns == before
+
+
+def test_changed_settings_are_refused_by_name(run_tiny: Run) -> None:
+    run_tiny(custom=None)
+    with pytest.raises(OutputExistsError, match=r"recipe\.stages\.0\.learning_rate"):
+        run_tiny(custom=None, general={"learning_rate": 5e-3})
+    run_tiny(custom=None, general={"learning_rate": 5e-3}, overwrite=True)
+
+
+def test_stages_may_be_added_and_are_then_held_to(run_tiny: Run) -> None:
+    run_tiny(custom=None)
+    run = run_tiny(custom={})
+    assert {p.name for p in (run / "models").iterdir()} == {"general", "academy"}
+    with pytest.raises(OutputExistsError, match=r"stages\.1\.learning_rate"):
+        run_tiny(custom={"learning_rate": 5e-3})
+
+
+def test_the_evaluation_may_change(run_tiny: Run) -> None:
+    run = run_tiny(custom=None)
+    run_tiny(custom=None, evaluation={"part": "validation", "sets": ["dsp", "general"], "baselines": False})
+    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    assert set(result["sets"] if "sets" in result else result["models"][0]["sets"]) == {"dsp", "general"}
+
+
+def test_a_folder_that_holds_no_run_is_never_overwritten(run_tiny: Run, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("years of work", encoding="utf-8")
+    for overwrite in (False, True):
+        with pytest.raises(OutputExistsError, match="holds no run"):
+            run_tiny(custom=None, overwrite=overwrite)
+    assert (tmp_path / "run" / "thesis.txt").read_text(encoding="utf-8") == "years of work"
+
+
+def test_a_start_that_was_interrupted_can_be_repeated(run_tiny: Run, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json.partial").write_text("{", encoding="utf-8")
+    assert run_tiny(custom=None)
+
+
+def test_a_folder_that_cannot_be_written(run_tiny: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(RewardsmithError, match=r"cannot write to .*name another folder"):
+        run_tiny("file/run", custom=None)
+
+
+def test_frozen_layers_keep_their_weights(
+    run_tiny: Run, weights_of: Weights, make_backbone: Callable[..., Path]
+) -> None:
+    backbone = {"model": str(make_backbone("llama")), "max_length": 96}
+    run = run_tiny(custom=None, general={"freeze_layers": 2}, backbone=backbone)
+    before, after = weights_of(make_backbone("llama")), weights_of(run / "models/general")
+    for name, value in after.items():
+        if name == "score.weight":
+            continue
+        frozen = name.startswith(("model.embed_tokens", "model.layers.0.", "model.layers.1."))
+        assert torch.equal(value, before[name]) == frozen, name
+
+
+def test_adapters_are_merged_and_stacked(
+    run_tiny: Run, make_backbone: Callable[..., Path], weights_of: Weights
+) -> None:
+    backbone = {"model": str(make_backbone("llama")), "max_length": 96, "lora": {"rank": 4}}
+    run = run_tiny(backbone=backbone)
+    general, academy = (weights_of(run / "models" / name) for name in ("general", "academy"))
+    assert general.keys() == academy.keys() and not any("lora" in name for name in general)
+    name = "model.layers.0.self_attn.q_proj.weight"
+    assert torch.linalg.matrix_rank(academy[name] - general[name], atol=1e-4) == 4
+    assert torch.equal(academy["model.embed_tokens.weight"], general["model.embed_tokens.weight"])
+
+
+def test_stages_follow_one_another(run_tiny: Run, recipe_data: Callable[..., Any]) -> None:
+    stages = [
+        {"stage": "base", "sets": ["general"], "losses": {"imitation": 1.0}},
+        {"stage": "general", "sets": ["general"]},
+        {"stage": "general", "name": "again", "sets": {"general": 1.0}, "start": "general"},
+        {"stage": "custom", "sets": ["dsp"]},
+        {"stage": "custom", "name": "second", "sets": ["dsp"], "start": "custom", "domains": ["academy"]},
+    ]
+    common = {"batch_size": 8, "learning_rate": 1e-3, "max_steps": 1, "evaluations": 0}
+    run = run_tiny(stages=[stage | common for stage in stages])
+    assert {p.name for p in (run / "models").iterdir()} == {
+        "base", "general", "again", "academy", "business", "second-academy",
+    }  # fmt: skip
+    told = RewardModel.from_pretrained(run / "models/second-academy").info.provenance["stages"]
+    assert told == ["base", "general", "again", "custom-academy", "second-academy"]
+    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    assert "base" not in [m["model"] for m in result["models"]]
+
+
+def test_a_model_of_another_run_can_be_the_start(run_tiny: Run, tmp_path: Path) -> None:
+    first = run_tiny("first", custom=None)
+    second = run_tiny("second", general=None, custom={"start": str(first / "models" / "general")})
+    assert RewardModel.from_pretrained(second / "models/academy").info.provenance["stages"][0] == "general"
+
+
+def test_a_person_can_be_a_domain(run_tiny: Run, tmp_path: Path) -> None:
+    rows = [
+        {"prompt": f"{k}?", "responses": ["yes", "no"], "scores": [1, 0] if who == "ann" else [0, 1], "annotator": who}
+        for who in ("ann", "bob")
+        for k in range(12)
+    ]
+    file = tmp_path / "votes.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    stage = {
+        "stage": "custom",
+        "sets": ["votes"],
+        "batch_size": 8,
+        "learning_rate": 1e-2,
+        "evaluations": 0,
+        "epochs": 6,
+    }
+    run = run_tiny(data={"votes": {"path": str(file), "by": "annotator"}}, stages=[stage])
+    ann, bob = (RewardModel.from_pretrained(run, domain=who).score("5?", ["yes", "no"]) for who in ("ann", "bob"))
+    assert ann[0] > ann[1] and bob[0] < bob[1]
+
+
+def test_a_plain_set_in_a_custom_stage_is_its_own_domain(run_tiny: Run, preference_files: dict[str, Path]) -> None:
+    mine = preference_files["general"].parent / "mine.jsonl"
+    mine.write_text(preference_files["general"].read_text(encoding="utf-8").replace("Say", "Tell me"), encoding="utf-8")
+    data = {"general": {"path": str(preference_files["general"])}, "mine": {"path": str(mine)}}
+    run = run_tiny(data=data, custom={"sets": ["mine"], "domains": None})
+    assert {p.name for p in (run / "models").iterdir()} == {"general", "mine"}
+
+
+def test_a_joint_stage_makes_a_model_for_each_domain(run_tiny: Run, weights_of: Weights) -> None:
+    run = run_tiny(general=None, custom={"domains": None, "joint": True})
+    academy, business = (weights_of(run / "models" / name) for name in ("academy", "business"))
+    different = [name for name in academy if not torch.equal(academy[name], business[name])]
+    assert different == ["score.weight"] and academy["score.weight"].shape == (1, 32)
+    told = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    assert [m["model"] for m in told["models"]] == ["academy", "business"]
+
+
+def test_the_best_model_is_kept_and_patience_ends_a_run(
+    run_tiny: Run, metrics_of: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rewardsmith.training.monitoring import ValidationAccuracy
+
+    accuracies = iter([0.5, 0.6, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+    kept: list[torch.Tensor] = []
+
+    def measure(self: ValidationAccuracy, model: RewardModel) -> dict[str, float]:
+        kept.append(model.head.weight.detach().clone())
+        return {"general": next(accuracies)}
+
+    monkeypatch.setattr(ValidationAccuracy, "__call__", measure)
+    stage = {"epochs": 4, "evaluations": 8, "keep_best": "general", "patience": 2}
+    run = run_tiny(custom=None, general=stage)
+    steps = [line["step"] for line in metrics_of(run) if "accuracy" in line]
+    assert steps == [0, 1, 2, 3, 4]
+    best = RewardModel.from_pretrained(run / "models/general", device="cpu").head.weight
+    assert torch.equal(best, kept[2]) and not torch.equal(best, kept[4])
+
+
+def test_keep_best_must_be_measured(run_tiny: Run) -> None:
+    with pytest.raises(UserError, match=r"keep_best is 'acadmy'.*did you mean 'academy'"):
+        run_tiny(general=None, custom={"keep_best": "acadmy"})
+
+
+def test_a_loss_that_is_not_finite_names_the_records(run_tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rewardsmith.training import trainer
+
+    def broken(rewards: torch.Tensor, *_: Any) -> torch.Tensor:
+        return rewards.sum() * math.nan
+
+    monkeypatch.setattr(trainer, "ranking_loss", broken)
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 1; the records of this batch: \w+"):
+        run_tiny(custom=None)
+
+
+def test_preferences_that_rank_nothing(run_tiny: Run, tmp_path: Path, weights_of: Weights) -> None:
+    file = tmp_path / "ties.jsonl"
+    rows = [{"prompt": f"{k}?", "responses": [f"yes {k}", "no"], "scores": [1, 1]} for k in range(12)]
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    with pytest.raises(DataError, match=r"none of .* ranks anything"):
+        run_tiny(data={"general": {"path": str(file)}}, custom=None)
+    run = run_tiny(
+        "half", plots=True, data={"general": {"path": str(file)}}, custom=None, general={"losses": {"ties": "half"}}
+    )
+    assert all(torch.isfinite(w).all() for w in weights_of(run / "models/general").values())
+
+
+@pytest.mark.parametrize("losses", [{"distillation": 50.0}, {"l2_sp": 50.0}])
+def test_what_holds_the_model_back_does(run_tiny: Run, weights_of: Weights, losses: dict[str, float]) -> None:
+    custom = {"enrichment": {"sets": ["general"], "count": 8}, "epochs": 2}
+    free, held = (run_tiny(name, custom=custom | {"losses": extra}) for name, extra in (("free", {}), ("held", losses)))
+    start = weights_of(free / "models/general")
+
+    def moved(run: Path) -> float:
+        if "l2_sp" in losses:
+            end = weights_of(run / "models/academy")
+            return sum(float((end[k] - start[k]).norm() ** 2) for k in start)
+        general, academy = (RewardModel.from_pretrained(run / "models" / n) for n in ("general", "academy"))
+        texts = [f"Gladly: {k} is a number." for k in range(6)] + ["No, 3 bores me."]
+        prompts = "Say something about 3."
+        a, b = (torch.tensor(m.score(prompts, texts)) for m in (general, academy))
+        return float(((a - a.mean()) - (b - b.mean())).norm())
+
+    assert moved(held) < moved(free)
+
+
+@pytest.mark.parametrize(("spec", "wanted"), [({"count": 4}, 4), ({"share": 0.5}, None)])
+def test_enrichment_is_a_share_or_a_count(
+    recipe_data: Callable[..., Any], spec: dict[str, Any], wanted: int | None
+) -> None:
+    from rewardsmith.training.planning import plan_run
+    from rewardsmith.training.recipe import parse_recipe
+
+    recipe = parse_recipe(recipe_data(general=None, custom={"enrichment": {"sets": ["general"], **spec}}), "test")
+    job = plan_run(recipe).jobs[0]
+    assert job.enrichment == (wanted if wanted is not None else job.counts.items)
+
+
+def test_too_much_enrichment_is_refused(run_tiny: Run) -> None:
+    with pytest.raises(UserError, match=r"enrichment asks for 500 .* has "):
+        run_tiny(general=None, custom={"enrichment": {"sets": ["general"], "count": 500}})
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    run_tiny: Run, weights_of: Weights, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from safetensors import SafetensorError
+
+    from rewardsmith.training.trainer import PreferenceTrainer
+
+    original = PreferenceTrainer._save
+    stage = {"epochs": 2, "evaluations": 0, "save_every": 1}
+    for fault in (OSError(28, "No space left on device"), SafetensorError("I/O error: No space left on device")):
+
+        def full(self: Any, output_dir: str, *args: Any, fault: Exception = fault, **kwargs: Any) -> None:
+            if output_dir.endswith("-3"):
+                Path(output_dir).mkdir(parents=True)
+                Path(output_dir, "model.safetensors").write_text("torn", encoding="utf-8")
+                raise fault
+            original(self, output_dir, *args, **kwargs)
+
+        monkeypatch.setattr(PreferenceTrainer, "_save", full)
+        with pytest.raises(
+            RewardsmithError, match=r"No space left on device.*make room and run the same command again"
+        ):
+            run_tiny(custom=None, general=stage)
+        assert (tmp_path / "run/checkpoints/general/checkpoint-2/whole").is_file()
+    monkeypatch.setattr(PreferenceTrainer, "_save", original)
+    resumed = weights_of(run_tiny(custom=None, general=stage) / "models/general")
+    whole = weights_of(run_tiny("whole", custom=None, general=stage) / "models/general")
+    assert _same(resumed, whole, 0.0)
+
+
+def test_two_names_for_one_model_are_refused(run_tiny: Run) -> None:
+    with pytest.raises(UserError, match="both make a model called 'academy'"):
+        run_tiny(general={"name": "academy"}, custom={})
+
+
+def test_a_set_and_a_domain_of_one_name_are_refused(run_tiny: Run, preference_files: dict[str, Path]) -> None:
+    data = {"academy": {"path": str(preference_files["general"])}, "dsp": {"path": str(preference_files["dsp"])}}
+    with pytest.raises(UserError, match="rename the set"):
+        run_tiny(data=data, general={"sets": ["academy"]})
