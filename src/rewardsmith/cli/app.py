@@ -1,0 +1,72 @@
+"""Puts the commands together, and turns errors into one line and an exit code.
+
+Exit codes: 0 done, 1 something failed, 2 the user's mistake, 3 a verdict asked for and not reached, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import typer
+
+from rewardsmith.cli import audit, convert, demo, evaluate, inspect, rank, recipe, score, train
+from rewardsmith.errors import RewardsmithError
+
+app = typer.Typer(
+    name="rewardsmith",
+    help="Reward models customised to a domain, a group or a person; general ability kept, and measured.",
+    epilog="Start with: rewardsmith demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.command("demo")(demo.demo)
+app.command("inspect")(inspect.inspect)
+app.command("audit")(audit.audit)
+app.command("convert")(convert.convert)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("score")(score.score)
+app.command("rank")(rank.rank)
+app.add_typer(recipe.app, name="recipe")
+
+
+def main() -> None:
+    """Entry point of the `rewardsmith` command."""
+    # Quiet third parties before they are imported; what matters is said by our own messages.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    try:
+        sys.exit(app(standalone_mode=False))
+    except RewardsmithError as error:
+        _leave(str(error), error.exit_code)
+    except typer.Abort:
+        _leave("aborted", 1)
+    except BrokenPipeError:
+        # The reader of our output has gone: nothing is left to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        _leave(f"{error.strerror or error}{place}", 1)
+    except Exception as error:
+        # Typer's own errors carry a context: a wrong option, a missing argument.
+        context: Any = getattr(error, "ctx", None)
+        if context is None:
+            raise
+        message = str(error.format_message())  # type: ignore[attr-defined]
+        if context.command.no_args_is_help and not message.strip():
+            sys.exit(2)  # the help was shown
+        _leave(f"{message}; see: {context.command_path} --help", 2)
+
+
+def _leave(message: str, code: int) -> None:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

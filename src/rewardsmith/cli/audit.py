@@ -1,0 +1,66 @@
+"""`rewardsmith audit`: what is wrong with preference data, before anything is trained on it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rewardsmith.cli.options import Domain, Format, OnError, OnErrorOption, Source, stdout
+
+
+def audit(
+    source: Source,
+    format: Format = None,
+    domain: Domain = None,
+    on_error: OnErrorOption = OnError.stop,
+    against: Annotated[
+        list[str] | None, typer.Option("--against", help="Another set whose prompts must not stand in this one.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Count tokens with this model's tokenizer.")
+    ] = None,
+    max_length: Annotated[int | None, typer.Option("--max-length", help="Say what cutting there does.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when a check fails.")] = False,
+) -> None:
+    """Checks preference data and grades each finding good, warn or fail, against named thresholds.
+
+    Does the longer response win? Could single words tell? Duplicates, ties, contradictions, identical or empty
+    responses, prompts that stand in two sets, what truncation would cut.
+
+    \b
+    rewardsmith audit pairs.jsonl
+    rewardsmith audit train.jsonl --against test.jsonl --strict
+    rewardsmith audit pairs.jsonl --model embedded --max-length 512
+    """
+    from rewardsmith.errors import RewardsmithError
+    from rewardsmith.preferences.audit import audit_preferences
+    from rewardsmith.preferences.reading import load_preferences
+    from rewardsmith.preferences.sample import located
+    from rewardsmith.reporting.audit import audit_text
+
+    loaded = load_preferences(located(source), format=format, domain=domain, on_error=on_error.value)
+    others = {name: load_preferences(located(name)).preferences for name in against or []}
+    counter = None
+    if model is not None or max_length is not None:
+        from rewardsmith.modeling.backbone import load_tokenizer, resolve
+
+        tokenizer = load_tokenizer(resolve(model or "embedded"))
+        counter = lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])  # noqa: E731
+    report = audit_preferences(
+        loaded.preferences,
+        token_counter=counter,
+        max_length=max_length,
+        splits={source: loaded.preferences, **others} if others else None,
+    )
+    if as_json:
+        print(report.model_dump_json(indent=2))
+    else:
+        console = stdout()
+        for note in loaded.notes:
+            console.print(note, style="dim", highlight=False, markup=False)
+        console.print(audit_text(report), highlight=False)
+    failed = [finding.check for finding in report.findings if finding.grade == "fail"]
+    if strict and failed:
+        raise RewardsmithError(f"{source}: the audit fails on {', '.join(failed)}; see the findings above")

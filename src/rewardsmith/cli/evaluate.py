@@ -1,0 +1,66 @@
+"""`rewardsmith evaluate`: several models on several preference sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rewardsmith.cli.options import Format, ModelDomain, OnError, OnErrorOption, Overwrite, Quiet, stderr, stdout
+
+
+def evaluate(
+    models: Annotated[list[str], typer.Option("--model", "-m", help="A model; repeat to compare several.")],
+    data: Annotated[list[str], typer.Option("--data", "-d", help="FILE or name=FILE; repeat for several sets.")],
+    domain: ModelDomain = None,
+    format: Format = None,
+    on_error: OnErrorOption = OnError.stop,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write the result there.")] = None,
+    plots: Annotated[Path | None, typer.Option("--plots", help="Folder for PNG plots.")] = None,
+    cluster: Annotated[str, typer.Option("--by", help="Unit of the intervals: prompt or annotator.")] = "prompt",
+    baselines: Annotated[bool, typer.Option(help="Longer, shorter and bag-of-words beside the models.")] = True,
+    seen: Annotated[bool, typer.Option("--seen", help="Also where a model was trained on all prompts.")] = False,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+) -> None:
+    """Accuracy with intervals, calibration and trivial baselines, for every model on every set.
+
+    Accuracy is the mean over prompts of the share of pairs ranked right. Two or more models are also compared on the
+    same pairs, with interval and p-value.
+
+    \b
+    rewardsmith evaluate --model runs/demo --domain academy --data sample:domains
+    rewardsmith evaluate -m runs/demo/models/general -m runs/demo/models/academy -d test.jsonl --json out.json
+    """
+    from rewardsmith.errors import OutputExistsError
+    from rewardsmith.evaluation.evaluate import evaluate_models
+    from rewardsmith.evaluation.pairs import cluster_named
+    from rewardsmith.evaluation.result import save_result
+    from rewardsmith.evaluation.scored import named_sources
+    from rewardsmith.modeling.scoring import ModelScorer, check_unseen
+    from rewardsmith.preferences.candidates import of_domain
+    from rewardsmith.preferences.reading import load_preferences
+    from rewardsmith.preferences.sample import located
+    from rewardsmith.reporting.plots import plot_all
+    from rewardsmith.reporting.tables import print_result
+
+    console = stderr()
+    if json_out is not None and json_out.exists() and not overwrite:
+        raise OutputExistsError(f"{json_out} exists; name another file or use --overwrite")
+    unit = cluster_named(cluster)
+    sets = {}
+    for name, path in named_sources(data):
+        loaded = load_preferences(located(path), format=format, on_error=on_error.value)
+        sets[name] = of_domain(loaded.preferences, domain, path)
+        for note in loaded.notes:
+            console.print(note, style="dim", highlight=False, markup=False)
+    scorers = {name: ModelScorer(name, domain, None if quiet else console) for name in dict.fromkeys(models)}
+    for remark in () if seen else check_unseen(scorers.values(), sets):
+        console.print(remark, style="yellow", highlight=False, markup=False)
+    result = evaluate_models(scorers, sets, baselines=baselines, cluster=unit)
+    print_result(result, stdout())
+    if json_out is not None:
+        save_result(json_out, result if len(result.models) > 1 else result.models[0], overwrite=overwrite)
+    if plots is not None:
+        plot_all(result, plots)

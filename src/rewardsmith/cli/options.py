@@ -1,0 +1,46 @@
+"""Options that several commands share, and the two consoles: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class OnError(StrEnum):
+    """What to do with a bad row."""
+
+    stop = "stop"
+    skip = "skip"
+
+
+Format = Annotated[str | None, typer.Option("--format", help="Format of the file; default: detected, and said.")]
+Domain = Annotated[str | None, typer.Option("--domain", help="Only this domain (for raw DSP: whose answer is best).")]
+OnErrorOption = Annotated[OnError, typer.Option("--on-error", help="At a bad row: stop, or skip and count it.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="A model's or a run's folder, or a hub name.")]
+ModelDomain = Annotated[str | None, typer.Option("--domain", help="Which of a run's models; also filters the data.")]
+Source = Annotated[str, typer.Argument(metavar="FILE", help="A file, folder, hub data set (org/name), or - for stdin.")]
+Out = Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder; default: runs/NAME.")]
+
+
+def stderr() -> Console:
+    """For progress and remarks."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def stdout() -> Console:
+    """For results; as wide as a file wants where it is no terminal."""
+    import sys
+
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160)

@@ -1,0 +1,87 @@
+"""Running the command in this process as a user would, and a tiny reward model to run it on."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+
+class Outcome(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs `rewardsmith ARGS` through its entry point: `cli("score", "-m", model, "-", stdin="...")`."""
+    from rewardsmith.cli.app import main
+
+    def run(*args: object, stdin: str | None = None) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["rewardsmith", *map(str, args)])
+        if stdin is not None:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main()
+        code = left.value.code
+        out, err = capsys.readouterr()
+        return Outcome(int(code) if code else 0, out, "\n".join(x for x in err.splitlines() if "model shards" not in x))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory, make_backbone: Callable[..., Path]) -> Path:
+    """A tiny reward model's folder."""
+    import torch
+
+    from rewardsmith.modeling.building import build_reward_model
+    from rewardsmith.modeling.spec import BackboneSpec
+
+    built = build_reward_model(BackboneSpec(model=str(make_backbone("llama")), max_length=96))
+    torch.manual_seed(3)
+    torch.nn.init.normal_(built.head.weight)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    built.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of twelve records of two domains, and a tie."""
+    rows = [
+        {
+            "id": f"{domain}-{k}",
+            "prompt": [{"role": "user", "content": f"What is {k}?"}],
+            "responses": [f"{k} is a number.", "No idea.", f"A thing called {k}."],
+            "scores": [1, 0, 0] if domain == "academy" else [0, 0, 1],
+            "domain": domain,
+            "response_names": ["academy", "normal", "business"],
+        }
+        for domain in ("academy", "business")
+        for k in range(6)
+    ]
+    rows.append(rows[0] | {"id": "tie", "scores": [1, 1, 1]})
+    return write_rows(tmp_path_factory.mktemp("pairs") / "pairs.jsonl", rows)
+
+
+@pytest.fixture(scope="session")
+def general(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of eight plain pairs."""
+    rows = [{"prompt": f"Tell me of {k}.", "chosen": f"Gladly: {k}.", "rejected": "No."} for k in range(8)]
+    return write_rows(tmp_path_factory.mktemp("general") / "general.jsonl", rows)
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Rows as JSON lines."""
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n", encoding="utf-8")
+    return path
