@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +110,45 @@ def test_a_strict_audit_exits_1(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_recipe_commands(cli: Cli, tmp_path: Path) -> None:
-    names = [line.split()[0] for line in cli("recipe", "list").out.splitlines()]
+    names = [line for line in cli("recipe", "list").out.splitlines() if not line.startswith(" ")]
     assert names == ["demo", "dsp-paper", "dsp-smollm2", "starter"]
     assert yaml.safe_load(cli("recipe", "show", "demo").out)["name"] == "demo"
     assert yaml.safe_load(cli("recipe", "show", "demo", "--full").out)["split"]["by"] == "prompt"
     assert cli("recipe", "copy", "demo", tmp_path / "mine.yaml").code == 0
     assert "fine, 2 stages" in cli("recipe", "check", tmp_path / "mine.yaml").out
     assert json.loads(cli("recipe", "schema").out)["properties"]["stages"]
+
+
+def test_recipe_check_names_all_that_is_missing(cli: Cli, tmp_path: Path) -> None:
+    assert cli("recipe", "copy", "starter", tmp_path / "mine.yaml").code == 0
+    outcome = cli("recipe", "check", tmp_path / "mine.yaml")
+    assert outcome.code == 2 and "general.jsonl" in outcome.err and "mine.jsonl" in outcome.err
+    for change, hint in (("data.mine.path=sample:genral", "general"), ("data.mine.format=trll", "trl")):
+        outcome = cli("recipe", "check", tmp_path / "mine.yaml", "--set", change)
+        assert outcome.code == 2 and f"did you mean '{hint}'" in outcome.err
+    on_hub = [arg for n in ("mine", "general") for arg in ("--set", f"data.{n}.path=org/name:{n}")]
+    assert cli("recipe", "check", tmp_path / "mine.yaml", *on_hub).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("pairs.csv",), "cannot be written as '.csv'"),
+        (("-", "--split", "train=0.5,test=0.5"), "name OUT as a file"),
+        (("x.jsonl", "--split", "a/b=0.5,test=0.5"), "a part's name holds letters"),
+        (("x.jsonl", "--domain"), "requires an argument"),
+    ],
+)
+def test_convert_refuses_what_it_cannot_write(cli: Cli, tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
+    out, *options = arguments
+    place = out if out == "-" else tmp_path / out
+    outcome = cli("convert", "sample:general", place, *options)
+    assert outcome.code == 2 and said in outcome.err and "Traceback" not in outcome.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_version_is_told(cli: Cli) -> None:
+    assert cli("--version").out.strip() == version("rewardsmith")
 
 
 @pytest.fixture

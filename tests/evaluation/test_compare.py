@@ -66,8 +66,14 @@ def test_every_two_models_on_every_shared_set(noisy_scored):
     x = noisy_scored(10)
     found = compare_all({"a": {"s": x, "t": x}, "b": {"s": x, "t": x}, "c": {"t": x}})
     assert [(c.model_a, c.model_b, c.set) for c in found] == [
-        ("a", "b", "s"),
-        ("a", "b", "t"),
-        ("a", "c", "t"),
-        ("b", "c", "t"),
+        ("b", "a", "s"),
+        ("b", "a", "t"),
+        ("c", "a", "t"),
+        ("c", "b", "t"),
     ]
+
+
+def test_with_a_reference_every_other_model_is_compared_with_it_alone(noisy_scored):
+    x = noisy_scored(10)
+    found = compare_all({"a": {"s": x}, "b": {"s": x}, "c": {"s": x}}, reference="b")
+    assert [(c.model_a, c.model_b) for c in found] == [("a", "b"), ("c", "b")]

@@ -122,3 +122,8 @@ def test_real_domains_are_as_separable_as_is_known(real_data):
         words.append(shortcut_baselines([r for r in records if r.domain == domain]).bag_of_words.accuracy)
     assert abs(np.mean(against_plain) - 0.89) < 0.03
     assert all(0.68 < accuracy < 0.86 for accuracy in words)
+
+
+def test_pairs_of_the_same_words_are_a_coin_toss(make):
+    records = [make("p", "a better one", "one better a"), make("q", "yes and no", "no and yes")]
+    assert bag_of_words_wins(pair_table(records)).tolist() == [0.5, 0.5]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 
@@ -34,6 +35,21 @@ app.command("rank")(rank.rank)
 app.add_typer(recipe.app, name="recipe")
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(version("rewardsmith"))
+        raise typer.Exit()
+
+
+@app.callback()
+def root(
+    show: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Reward models customised to a domain, a group or a person; general ability kept, and measured."""
+
+
 def main() -> None:
     """Entry point of the `rewardsmith` command."""
     # Quiet third parties before they are imported; what matters is said by our own messages.
@@ -54,13 +70,14 @@ def main() -> None:
         _leave(f"{error.strerror or error}{place}", 1)
     except Exception as error:
         # Typer's own errors carry a context: a wrong option, a missing argument.
-        context: Any = getattr(error, "ctx", None)
-        if context is None:
+        if not hasattr(error, "format_message"):
             raise
-        message = str(error.format_message())  # type: ignore[attr-defined]
-        if context.command.no_args_is_help and not message.strip():
+        context: Any = getattr(error, "ctx", None)
+        message = str(error.format_message())
+        if context is not None and context.command.no_args_is_help and not message.strip():
             sys.exit(2)  # the help was shown
-        _leave(f"{message}; see: {context.command_path} --help", 2)
+        command = context.command_path if context is not None else "rewardsmith"
+        _leave(f"{message.rstrip('.')}; see: {command} --help", 2)
 
 
 def _leave(message: str, code: int) -> None:

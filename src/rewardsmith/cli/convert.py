@@ -14,7 +14,7 @@ def convert(
     source: Source,
     out: Annotated[str, typer.Argument(metavar="OUT", help="The file to write (.jsonl, .json, .parquet), or -.")],
     to: Annotated[
-        str, typer.Option("--to", help="rewardsmith, trl, trl-implicit, openrlhf, llama-factory ...")
+        str, typer.Option("--to", help="rewardsmith, trl, openrlhf, llamafactory ...; an unknown name lists all.")
     ] = "rewardsmith",
     format: Format = None,
     domain: Domain = None,
@@ -33,6 +33,7 @@ def convert(
     rewardsmith convert pairs.jsonl pairs.parquet --split train=0.8,test=0.2
     rewardsmith convert votes.json - --to trl | head -1
     """
+    from rewardsmith.errors import UserError
     from rewardsmith.preferences.reading import read_preferences
     from rewardsmith.preferences.sample import located
     from rewardsmith.preferences.splitting import parse_shares, split_preferences
@@ -42,6 +43,8 @@ def convert(
     reader = read_preferences(located(source), format=format, domain=domain, on_error=on_error.value)
     if split is None:
         reports = {out: write_preferences(reader, out, to=to, overwrite=overwrite)}
+    elif out == "-":
+        raise UserError("--split writes several files; name OUT as a file")
     else:
         path = Path(out)
         parts = split_preferences(reader, parse_shares(split), seed=seed)

@@ -20,7 +20,7 @@ def evaluate(
     plots: Annotated[Path | None, typer.Option("--plots", help="Folder for PNG plots.")] = None,
     cluster: Annotated[str, typer.Option("--by", help="Unit of the intervals: prompt or annotator.")] = "prompt",
     baselines: Annotated[bool, typer.Option(help="Longer, shorter and bag-of-words beside the models.")] = True,
-    seen: Annotated[bool, typer.Option("--seen", help="Also where a model was trained on all prompts.")] = False,
+    seen: Annotated[bool, typer.Option("--seen", help="Allow sets whose every prompt a model was trained on.")] = False,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:

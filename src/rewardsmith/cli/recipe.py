@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rewardsmith.cli.options import Overwrite, stdout
+from rewardsmith.cli.options import Overwrite, stderr, stdout
 
 app = typer.Typer(help="Lists, shows, copies and checks recipes.", no_args_is_help=True)
 
@@ -20,7 +20,7 @@ def list_() -> None:
     from rewardsmith.training.shipped import shipped_recipes
 
     for name, description in shipped_recipes().items():
-        print(f"{name:18} {description}")
+        print(f"{name}\n    {description}")
 
 
 @app.command()
@@ -46,6 +46,7 @@ def copy(
     from rewardsmith.training.shipped import copy_recipe
 
     copy_recipe(name, out, overwrite=overwrite)
+    stderr().print(f"{out}: now name your files in it, then: rewardsmith recipe check {out}", highlight=False)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from rewardsmith.cli.options import Format, Model, ModelDomain, OnError, OnError
 
 def score(
     source: Source,
-    model: Model = "embedded",
+    model: Model,
     domain: ModelDomain = None,
     format: Format = None,
     on_error: OnErrorOption = OnError.stop,

@@ -31,10 +31,11 @@ def train(
     rewardsmith train demo --dry-run
     rewardsmith train my-recipe.yaml --set stages.custom.learning_rate=1e-5 --out runs/try-2
     """
-    from rewardsmith.training.recipe import load_recipe
+    from rewardsmith.training.recipe import check_paths, load_recipe
     from rewardsmith.training.shipped import recipe_path
 
     loaded = load_recipe(recipe_path(recipe), overrides)
+    check_paths(loaded, recipe)
     if dry_run:
         from rewardsmith.training.planning import plan_run
 

@@ -41,7 +41,7 @@ class Thresholds(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    few_prompts_warn: int = Field(default=200, description="Fewer prompts than this cannot carry a certified claim.")
+    few_prompts_warn: int = Field(default=200, description="Fewer prompts than this give wide intervals.")
     few_prompts_fail: int = Field(default=20, description="Fewer prompts than this cannot be split at all.")
     length: Limit = Field(default=Limit(warn=0.65, fail=0.85), description="Accuracy of longer wins or shorter wins.")
     bag_of_words: Limit = Field(default=Limit(warn=0.7, fail=0.9), description="Accuracy on held-out prompts.")

@@ -148,6 +148,8 @@ def bag_of_words_wins(table: PairTable) -> Floats | None:
     hashing: Any = HashingVectorizer(n_features=HASHED_WORDS, binary=True, alternate_sign=False)
     differences = (hashing.transform(table.chosen) - hashing.transform(table.rejected)).tocsr()
     differences = differences[:, np.unique(differences.indices)]  # a column of zeros costs time and changes nothing
+    if differences.shape[1] == 0:  # all pairs hold the same words: none can be told
+        return np.full(len(table), 0.5)
     # every other pair is turned round: two classes are needed, and without intercept the fit is the same
     sign = np.where(np.arange(len(table)) % 2, 1.0, -1.0)
     turned = differences.multiply(sign[:, None]).tocsr()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -42,6 +43,8 @@ def parse_shares(text: str) -> dict[str, float]:
             shares[name.strip()] = float(share)
         except ValueError:
             raise UserError(f"--split {text}: write shares as train=0.8,test=0.2") from None
+        if not re.fullmatch(r"[\w-]+", name.strip()):
+            raise UserError(f"--split {text}: a part's name holds letters, digits, '-' and '_' only, not {name!r}")
     return shares
 
 

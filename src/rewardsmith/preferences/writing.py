@@ -28,6 +28,7 @@ from rewardsmith.preferences.targets import OwnTarget, Target, target_named
 STDOUT = "-"
 PARQUET_BATCH = 1000
 DATASET_INFO = "dataset_info.json"
+WRITTEN = (".jsonl", ".json", ".parquet")
 
 
 @dataclass(slots=True)
@@ -141,6 +142,8 @@ def _refuse_unwritable(path: Path, target: Target, overwrite: bool) -> None:
         raise UserError(f"{path}: there is no folder {path.parent}; make it first")
     if path.is_dir():
         raise UserError(f"{path}: is a folder; name a file in it")
+    if path.suffix not in WRITTEN:
+        raise UserError(f"{path}: cannot be written as '{path.suffix}'; name it {', '.join(WRITTEN)}")
     if path.exists() and not overwrite:
         raise OutputExistsError(f"{path}: is there already; choose another name or allow it with --overwrite")
 

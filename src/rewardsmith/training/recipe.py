@@ -7,6 +7,7 @@ Python and YAML build the same object. It knows nothing of how a stage is run.
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from rewardsmith.errors import RecipeError, nearest
 from rewardsmith.modeling.spec import BackboneSpec
+from rewardsmith.preferences.formats.registry import format_named
+from rewardsmith.preferences.sample import SAMPLE_PREFIX, sample_path
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -254,10 +257,15 @@ def parse_recipe(raw: dict[str, Any], source: str, folder: Path | None = None) -
 def check_paths(recipe: Recipe, source: str) -> None:
     """Raises RecipeError when a data set's file or the backbone's folder is not there, naming all that are missing."""
     missing = [
-        f"data.{name}.path: there is no {spec.path}"
+        f"data.{name}.path: there is no {spec.path} (looked in {Path.cwd()})"
         for name, spec in recipe.data.items()
-        if spec.path.startswith((".", "/", "~")) and not Path(spec.path).expanduser().exists()
+        if not _may_be_there(spec.path)
     ]
+    for spec in recipe.data.values():
+        if spec.path.startswith(SAMPLE_PREFIX):
+            sample_path(spec.path)
+        if spec.format is not None:
+            format_named(spec.format)
     if recipe.backbone.model.startswith((".", "/", "~")) and not Path(recipe.backbone.model).expanduser().exists():
         missing.append(f"backbone.model: there is no {recipe.backbone.model}")
     missing += [
@@ -267,6 +275,14 @@ def check_paths(recipe: Recipe, source: str) -> None:
     ]
     if missing:
         raise RecipeError(f"{source}: {'; '.join(missing)}")
+
+
+def _may_be_there(path: str) -> bool:
+    """Whether a set's path is a file or folder that exists, a sample, or a name that only a hub can know."""
+    on_hub = path.startswith("hf:") or re.fullmatch(r"[\w-]+/[\w.-]+(:[\w-]+)*", path) is not None
+    is_data_file = path.split(":")[0].endswith((".jsonl", ".json", ".csv", ".tsv", ".parquet", ".gz"))
+    here = Path(path).expanduser().exists() or Path(path.rsplit(":", 1)[0]).expanduser().is_dir()
+    return here or path.startswith(SAMPLE_PREFIX) or (on_hub and not is_data_file)
 
 
 def dump_recipe(recipe: Recipe) -> str:
