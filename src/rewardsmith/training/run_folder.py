@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rewardsmith.errors import OutputExistsError, RewardsmithError, UserError
+from rewardsmith.errors import OutputExistsError, RewardsmithError
 from rewardsmith.modeling.checkpoint import MODELS
 from rewardsmith.modeling.info import FILE_NAME
 from rewardsmith.preferences.record import Preference, content_hash
@@ -165,13 +165,3 @@ def _keys(recipe: Recipe) -> dict[str, Any]:
 
     walk("", recipe.model_dump(exclude=NOT_IN_FINGERPRINT))
     return {key: value for key, value in flat.items() if not (key.startswith("data.") and key.endswith(".path"))}
-
-
-def require_room(path: Path, needed: int) -> None:
-    """Raises a UserError when the disk of `path` has less than `needed` bytes free."""
-    free = shutil.disk_usage(next(p for p in (path, *path.absolute().parents) if p.exists())).free
-    if free < needed:
-        raise UserError(
-            f"{path}: {free / 1e9:.1f} GB free, about {needed / 1e9:.1f} GB needed for checkpoints and models; "
-            "make room or name another folder with --out"
-        )
