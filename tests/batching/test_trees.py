@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rewardsmith.batching.rows import Layout, Rows
 from rewardsmith.batching.tokenizing import TokenizedResponse
-from rewardsmith.batching.trees import tree_rows
+from rewardsmith.batching.trees import tree_rows, tree_size
 
 quick = settings(max_examples=150, deadline=None)
 
@@ -102,3 +102,10 @@ def test_levels_identical_responses_and_prefixes() -> None:
     assert rows.tokens == 30 + 30 + 20 + 20 + 40 + 1
     ends = dict(zip(rows.sequence.tolist(), rows.last.tolist(), strict=True))
     assert ends[0] == ends[3]
+
+
+@quick
+@given(sequences=families())
+def test_the_size_of_a_tree_is_the_number_of_different_beginnings(sequences: list[TokenizedResponse]) -> None:
+    beginnings = {s.ids[: k + 1] for s in sequences for k in range(len(s))}
+    assert tree_size(sequences) == len(beginnings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rewardsmith.errors import UserError
+from rewardsmith.errors import DataError
 from rewardsmith.evaluation.pairs import pair_table
 from rewardsmith.evaluation.scored import ScoredPreference
 
@@ -38,7 +38,7 @@ def test_clusters_by_annotator(preference):
 
 
 def test_a_missing_annotator_is_an_error_and_no_cluster(preference):
-    with pytest.raises(UserError, match="'q' has no annotator"):
+    with pytest.raises(DataError, match="record q: it names no annotator"):
         pair_table([ScoredPreference(preference("q", [1, 0]), (1.0, 0.0))], "annotator")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from rewardsmith.batching.tokenizing import TokenizedResponse
 from rewardsmith.modeling import frozen
 from rewardsmith.modeling.building import build_reward_model, freeze_layers, prepare_imitation
 from rewardsmith.modeling.frozen import freeze_prefix
@@ -129,6 +130,36 @@ def test_a_second_process_reads_and_keeps_nothing(tmp_path: Path) -> None:
         "assert s.get('a') is not None and s.get('b') is None"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_reader_cuts_nothing_off_that_is_being_written(tmp_path: Path) -> None:
+    store = StateStore(tmp_path / "s", 2)
+    store.put({"a": np.ones((1, 2), np.float32)})
+    with open(tmp_path / "s/states.bin", "ab") as file:
+        file.write(bytes(8))
+    assert StateStore(tmp_path / "s", 2).get("a") is not None
+    assert (tmp_path / "s/states.bin").stat().st_size == 16
+
+
+def test_what_sequences_share_is_kept_once_and_read_in_any_company(
+    make_backbone: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frozen, "_BLOCK", 4)
+    model = build_reward_model(BackboneSpec(model=str(make_backbone("llama")), max_length=128))
+    freeze_layers(model, 1)
+    prefix = model.frozen = freeze_prefix(model.backbone, 1)
+    assert prefix is not None
+    shared = tuple(range(5, 45))
+    texts = [TokenizedResponse((*shared, *own), 40) for own in ((50, 51), (50, 52, 53), (60,))]
+    before = prefix.store._rows
+    model.rewards_of(texts)
+    kept = prefix.store._rows
+    assert kept - before == 40 + 2 + 3 + 1
+    monkeypatch.setattr(prefix, "bottom", None)
+    alone = [model.rewards_of([text]) for text in texts]
+    assert prefix.store._rows == kept
+    model.frozen = None
+    torch.testing.assert_close(torch.cat(alone), model.rewards_of(texts), rtol=1e-5, atol=1e-6)
 
 
 def test_the_longest_unused_stores_make_room(tmp_path: Path) -> None:

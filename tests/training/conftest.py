@@ -19,6 +19,12 @@ ANSWERS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frozen states of tiny models are of no use to anybody else."""
+    monkeypatch.setenv("REWARDSMITH_CACHE", str(tmp_path / "cache"))
+
+
 @pytest.fixture(scope="session")
 def preference_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """`dsp`: queries answered for two domains and plainly; `general`: pairs, the kind answer preferred."""

@@ -264,6 +264,26 @@ def test_what_holds_the_model_back_does(run_tiny: Run, weights_of: Weights, loss
     assert moved(held) < moved(free)
 
 
+def test_stages_from_the_same_weights_share_one_store_of_frozen_states(
+    run_tiny: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from rewardsmith.modeling.state_store import StateStore
+
+    kept: list[bool] = []
+    put = StateStore.put
+
+    def counted(self: StateStore, arrays: dict[str, Any]) -> None:
+        before = self._rows
+        put(self, arrays)
+        kept.append(self._rows > before)
+
+    monkeypatch.setattr(StateStore, "put", counted)
+    run_tiny(general={"freeze_layers": 1}, custom={"freeze_layers": 1}, backbone={"depth": 2})
+    folders = list((tmp_path / "cache" / "frozen").iterdir())
+    assert len(folders) == 1, "the general stage left the first layer alone"
+    assert all(kept), "the second stage could write too"
+
+
 @pytest.mark.parametrize(("spec", "wanted"), [({"count": 4}, 4), ({"share": 0.5}, None)])
 def test_enrichment_is_a_share_or_a_count(
     recipe_data: Callable[..., Any], spec: dict[str, Any], wanted: int | None

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from rewardsmith.batching.tokenizing import ConversationTokenizer, TokenizedResponse
+from rewardsmith.batching.trees import tree_size
 from rewardsmith.preferences.record import Preference
 
 IMITATED_ABOVE = 0.85
@@ -45,8 +47,13 @@ class Item:
 
     @property
     def tokens(self) -> int:
-        """Tokens of all sequences: the measure by which work is shared out."""
+        """Tokens of all sequences: the work of a padded form."""
         return sum(len(r) for r in self.responses)
+
+    @cached_property
+    def tree_tokens(self) -> int:
+        """The same with what the sequences share at their beginning counted once: the work of a tree."""
+        return tree_size(self.responses)
 
     def pairs(self, judgement: Judgement) -> list[tuple[int, int]]:
         """Index pairs (better, worse) whose tokens differ: truncation can make two responses the same."""
@@ -70,6 +77,7 @@ class ItemCounts:
     ranking: int
     ranking_nothing: int
     tokens: int
+    tree_tokens: int
     prompts_cut: int
     responses_cut: int
 
@@ -114,6 +122,7 @@ def build_items(
         ranking=ranking,
         ranking_nothing=len(preferences) - ranking,
         tokens=sum(item.tokens for item in items),
+        tree_tokens=sum(item.tree_tokens for item in items),
         prompts_cut=cut_prompts,
         responses_cut=cut_responses,
     )

@@ -28,6 +28,12 @@ def tree_rows(
     return [_row(group, sequences, imitated, imitation_on) for group in _groups(sequences, token_budget)]
 
 
+def tree_size(sequences: Sequence[TokenizedResponse]) -> int:
+    """Tokens of the tree of these sequences in one row (short shared beginnings, which are run again, apart)."""
+    ids = sorted(s.ids for s in sequences)
+    return sum(len(b) - _common(a, b) for a, b in zip([(), *ids], ids, strict=False))
+
+
 def _groups(sequences: Sequence[TokenizedResponse], token_budget: int) -> Iterator[list[int]]:
     """Neighbours in the order of their tokens, so that shared beginnings meet, cut where the budget is full."""
     order = sorted(range(len(sequences)), key=lambda k: sequences[k].ids)

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rewardsmith.errors import UserError
-from rewardsmith.evaluation.pairs import Cluster, pair_table, prompt_weights
+from rewardsmith.evaluation.pairs import pair_table, prompt_weights
 from rewardsmith.evaluation.ranking import correctness, mean_over_prompts
 from rewardsmith.evaluation.result import Comparison
 from rewardsmith.evaluation.scored import ScoredPreference
 from rewardsmith.evaluation.statistics import cluster_bootstrap, sign_flip_p_value
+from rewardsmith.preferences.splitting import GroupBy
 
 
 def compare_models(
@@ -21,7 +22,7 @@ def compare_models(
     *,
     set_name: str,
     names: tuple[str, str] = ("a", "b"),
-    cluster: Cluster = "prompt",
+    cluster: GroupBy = "prompt",
     seed: int = 0,
 ) -> Comparison:
     """The paired difference of accuracy, a minus b, over the preferences that both models scored.
@@ -62,7 +63,7 @@ def compare_all(
     scored: Mapping[str, Mapping[str, Sequence[ScoredPreference]]],
     *,
     reference: str | None = None,
-    cluster: Cluster = "prompt",
+    cluster: GroupBy = "prompt",
     seed: int = 0,
 ) -> list[Comparison]:
     """Every two models on every set that both have, the later one minus the earlier; `scored` goes from model to set

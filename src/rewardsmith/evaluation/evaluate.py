@@ -16,10 +16,11 @@ from rewardsmith.evaluation.baselines import ShortcutMemory, Verdicts
 from rewardsmith.evaluation.calibration import margin_histogram, reliability
 from rewardsmith.evaluation.compare import compare_all
 from rewardsmith.evaluation.figures import Options, measure
-from rewardsmith.evaluation.pairs import Cluster, pair_table, prompt_weights
+from rewardsmith.evaluation.pairs import pair_table, prompt_weights
 from rewardsmith.evaluation.result import CalibrationBin, EvaluationResult, Figures, Histogram, ModelResult, SetResult
 from rewardsmith.evaluation.scored import ScoredPreference, Scorer, score_preferences, score_sets
 from rewardsmith.preferences.record import Preference
+from rewardsmith.preferences.splitting import GroupBy
 
 
 def evaluate_sets(
@@ -28,7 +29,7 @@ def evaluate_sets(
     sets: Mapping[str, Sequence[Preference]],
     *,
     baselines: bool = True,
-    cluster: Cluster = "prompt",
+    cluster: GroupBy = "prompt",
     seed: int = 0,
 ) -> ModelResult:
     """Scores the sets and sums them up; take `score_sets` and `summarise` apart to keep the rewards."""
@@ -40,7 +41,7 @@ def summarise(
     scored: Mapping[str, Sequence[ScoredPreference]],
     *,
     baselines: bool = True,
-    cluster: Cluster = "prompt",
+    cluster: GroupBy = "prompt",
     seed: int = 0,
 ) -> ModelResult:
     """The result of one model from the records of each set. `cluster` is the unit that intervals resample."""
@@ -52,7 +53,7 @@ def summarise_models(
     *,
     reference: str | None = None,
     baselines: bool = True,
-    cluster: Cluster = "prompt",
+    cluster: GroupBy = "prompt",
     seed: int = 0,
 ) -> EvaluationResult:
     """The results of several models and their comparisons; `scored` goes from model to set to records.
@@ -70,7 +71,7 @@ def evaluate_models(
     sets: Mapping[str, Sequence[Preference]],
     *,
     baselines: bool = True,
-    cluster: Cluster = "prompt",
+    cluster: GroupBy = "prompt",
     seed: int = 0,
 ) -> EvaluationResult:
     """Several models on several sets; each scores all sets in one call, so that it can run a text only once."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from rewardsmith.evaluation.baselines import Verdicts, baseline_figures
 from rewardsmith.evaluation.calibration import debiased_ece, negative_log_likelihood, plain_ece, squared_error
-from rewardsmith.evaluation.pairs import Cluster, PairTable, pair_table, prompt_weights
+from rewardsmith.evaluation.pairs import PairTable, pair_table, prompt_weights
 from rewardsmith.evaluation.ranking import (
     accuracy,
     accuracy_over_pairs,
@@ -25,6 +25,7 @@ from rewardsmith.evaluation.ranking import (
 from rewardsmith.evaluation.result import Baseline, Figures
 from rewardsmith.evaluation.scored import ScoredPreference
 from rewardsmith.evaluation.statistics import Interval, cluster_bootstrap
+from rewardsmith.preferences.splitting import GroupBy
 
 FEW_CLUSTERS = 20
 
@@ -34,7 +35,7 @@ class Options:
     """Whether trivial baselines are measured too, what intervals resample, and their seed."""
 
     baselines: bool = True
-    cluster: Cluster = "prompt"
+    cluster: GroupBy = "prompt"
     seed: int = 0
 
 
@@ -114,7 +115,7 @@ def _listwise(scored: Sequence[ScoredPreference]) -> tuple[dict[str, float | Non
     return figures, notes
 
 
-def _pair_notes(table: PairTable, ci95: Interval | None, ece: float | None, cluster: Cluster) -> list[str]:
+def _pair_notes(table: PairTable, ci95: Interval | None, ece: float | None, cluster: GroupBy) -> list[str]:
     """Why pair figures are undefined or to be read with care."""
     notes = []
     if table.n_failed:

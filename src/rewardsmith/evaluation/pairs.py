@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,11 @@ import numpy.typing as npt
 from rewardsmith.errors import UserError
 from rewardsmith.evaluation.scored import ScoredPreference
 from rewardsmith.preferences.record import PLAIN, Preference
+from rewardsmith.preferences.splitting import GroupBy, group_key
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
-Cluster = Literal["prompt", "annotator"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +58,10 @@ class PairTable:
         return len(np.unique(self.clusters))
 
 
-def pair_table(scored: Sequence[ScoredPreference], cluster: Cluster = "prompt") -> PairTable:
+def pair_table(scored: Sequence[ScoredPreference], cluster: GroupBy = "prompt") -> PairTable:
     """The table of all ranked pairs, in the order of the preferences and of their `pairs()`.
 
-    Raises UserError when clusters by annotator are asked for and a preference has none.
+    Raises DataError when clusters by annotator are asked for and a preference has none.
     """
     margins: list[float] = []
     prompts: list[str] = []
@@ -80,7 +80,7 @@ def pair_table(scored: Sequence[ScoredPreference], cluster: Cluster = "prompt") 
         key, names = preference.prompt_key(), preference.response_names
         margins += [rewards[i] - rewards[j] for i, j in pairs]
         prompts += [key] * len(pairs)
-        clusters += [cluster_key(preference, cluster)] * len(pairs)
+        clusters += [group_key(preference, cluster)] * len(pairs)
         named += [names is not None] * len(pairs)
         plain += [names is not None and PLAIN in (names[i], names[j]) for i, j in pairs]
     return PairTable(
@@ -94,15 +94,6 @@ def pair_table(scored: Sequence[ScoredPreference], cluster: Cluster = "prompt") 
         n_ties=n_ties,
         n_identical=n_identical,
     )
-
-
-def cluster_key(preference: Preference, cluster: Cluster) -> str:
-    """What a preference is resampled with: its prompt, or the person who gave it."""
-    if cluster == "prompt":
-        return preference.prompt_key()
-    if preference.annotator is None:
-        raise UserError(f"preference '{preference.id}' has no annotator: cluster by prompt, or fill the field")
-    return preference.annotator
 
 
 def prompt_weights(prompts: IntArray) -> FloatArray:
@@ -131,9 +122,9 @@ def _indices(keys: Iterable[Hashable]) -> IntArray:
     return np.array([seen.setdefault(key, len(seen)) for key in keys], dtype=np.int64)
 
 
-def cluster_named(name: str) -> Cluster:
+def cluster_named(name: str) -> GroupBy:
     """The unit of that name; raises UserError for another."""
-    for cluster in get_args(Cluster):
+    for cluster in get_args(GroupBy):
         if name == cluster:
-            return cast(Cluster, cluster)
+            return cast(GroupBy, cluster)
     raise UserError(f"intervals cannot be taken by {name!r}; choose prompt or annotator")

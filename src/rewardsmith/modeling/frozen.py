@@ -9,7 +9,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -22,6 +25,8 @@ from rewardsmith.modeling.tree_attention import forward_inputs
 
 logger = logging.getLogger(__name__)
 
+_BLOCK = 32
+"""Tokens kept under one key: few enough to share beginnings, many enough to be read in one go."""
 _FINAL_NORMS = ("norm", "final_layer_norm", "final_layernorm", "ln_f")
 
 
@@ -35,28 +40,27 @@ class FrozenPrefix:
 
     def hidden(self, rows: Rows) -> torch.Tensor:
         """The last hidden states [1, T, H] of tree rows."""
-        states = self._remembered(rows)
+        blocks = _blocks(rows)
+        states = self._remembered(rows, blocks)
         if states is None:
             with torch.no_grad():
                 states = self.bottom(**forward_inputs(rows)).last_hidden_state
-            self._remember(rows, states)
+            flat = states[0].float().cpu().numpy()
+            self.store.put({block.key: flat[block.places] for block in blocks})
         inputs = forward_inputs(rows)
         inputs.pop("input_ids")
         output: torch.Tensor = self.top(inputs_embeds=states, **inputs).last_hidden_state
         return output
 
-    def _remembered(self, rows: Rows) -> torch.Tensor | None:
-        found = [self.store.get(key) for key in _keys(rows)]
-        if any(states is None for states in found):
-            return None
-        flat = torch.empty(rows.input_ids.numel(), self.store.width)
-        flat[rows.member.cpu()] = torch.cat([torch.from_numpy(states.copy()) for states in found if states is not None])
-        return flat.unsqueeze(0).to(rows.input_ids.device)
-
-    def _remember(self, rows: Rows, states: torch.Tensor) -> None:
-        flat = states[0].float().cpu()
-        parts = torch.split(flat[rows.member.cpu()], _lengths(rows))
-        self.store.put({key: part.numpy() for key, part in zip(_keys(rows), parts, strict=True)})
+    def _remembered(self, rows: Rows, blocks: list[_Block]) -> torch.Tensor | None:
+        """The states [1, T, H] of all tokens, or None when some are missing."""
+        flat = np.empty((rows.tokens, self.store.width), np.float32)
+        for block in blocks:
+            states = self.store.get(block.key)
+            if states is None:
+                return None
+            flat[block.places] = states
+        return torch.from_numpy(flat).unsqueeze(0).to(rows.input_ids.device)
 
 
 def freeze_prefix(backbone: PreTrainedModel, depth: int) -> FrozenPrefix | None:
@@ -76,7 +80,7 @@ def freeze_prefix(backbone: PreTrainedModel, depth: int) -> FrozenPrefix | None:
     for p in parameters:
         digest.update(p.detach().cpu().contiguous().numpy().tobytes())
     make_room(root)
-    store = StateStore(root / f"{digest.hexdigest()}-{depth}", backbone.config.get_text_config().hidden_size)
+    store = StateStore(root / f"{digest.hexdigest()}-{depth}-{_BLOCK}", backbone.config.get_text_config().hidden_size)
     prefix = FrozenPrefix(backbone, depth, store)
     if not _agrees(prefix, backbone):
         logger.warning("%s cannot be entered at layer %d: frozen layers are run anew", type(backbone).__name__, depth)
@@ -129,14 +133,22 @@ def _part(backbone: PreTrainedModel, start: int, end: int | None, *, final_norm:
     return part
 
 
-def _keys(rows: Rows) -> list[str]:
-    """A hash of each sequence's tokens."""
-    tokens = rows.input_ids.reshape(-1)[rows.member].cpu()
-    parts = torch.split(tokens, _lengths(rows))
-    return [hashlib.blake2b(part.numpy().tobytes(), digest_size=16).hexdigest() for part in parts]
+class _Block(NamedTuple):
+    """A few neighbouring tokens of a sequence: the hash of all tokens up to their end, and where they stand."""
+
+    key: str
+    places: npt.NDArray[np.int64]
 
 
-def _lengths(rows: Rows) -> list[int]:
-    """Tokens of each sequence."""
-    lengths: list[int] = torch.bincount(rows.owner.cpu()).tolist()
-    return lengths
+def _blocks(rows: Rows) -> list[_Block]:
+    """All tokens in blocks. What two sequences share at their beginning is kept once, in whatever rows they come."""
+    tokens, member = rows.input_ids.reshape(-1).cpu().numpy(), rows.member.cpu().numpy()
+    blocks: dict[tuple[str, int], _Block] = {}
+    for places in np.split(member, np.cumsum(np.bincount(rows.owner.cpu().numpy()))[:-1]):
+        digest = hashlib.blake2b(digest_size=16)
+        for start in range(0, len(places), _BLOCK):
+            block = places[start : start + _BLOCK]
+            digest.update(tokens[block].tobytes())
+            key = digest.hexdigest()
+            blocks.setdefault((key, int(block[0])), _Block(key, block))
+    return list(blocks.values())

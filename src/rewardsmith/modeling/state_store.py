@@ -36,12 +36,12 @@ class StateStore:
         self._map: npt.NDArray[np.float32] | None = None
         self._rows = 0
         os.utime(folder)
-        self._read_index()
         try:
             fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._may_write = True
         except OSError:
             self._may_write = False
+        self._read_index()
 
     def get(self, key: str) -> npt.NDArray[np.float32] | None:
         """The array of `key`, or None."""
@@ -84,7 +84,7 @@ class StateStore:
         self._file.close()
 
     def _read_index(self) -> None:
-        """Takes the whole lines whose states are on the disk, and cuts off what a kill left behind them."""
+        """Takes the whole lines whose states are on the disk; who may write cuts off what a kill left behind them."""
         self._log.seek(0)
         kept = rows = 0
         whole = os.path.getsize(self._file.name) // (4 * self.width)
@@ -98,7 +98,7 @@ class StateStore:
             self._index[key] = (start, length)
             rows, kept = start + length, kept + len(line)
         self._rows = rows
-        if kept < os.path.getsize(self._log.name) or rows < whole:
+        if self._may_write and (kept < os.path.getsize(self._log.name) or rows < whole):
             self._log.truncate(kept)
             self._file.truncate(rows * 4 * self.width)
 

@@ -15,11 +15,11 @@ from typing import Literal
 from rewardsmith.errors import DataError, UserError
 from rewardsmith.preferences.record import Preference
 
-SplitBy = Literal["prompt", "annotator"]
+GroupBy = Literal["prompt", "annotator"]
 
 
 def split_preferences(
-    preferences: Iterable[Preference], shares: Mapping[str, float], *, seed: int = 0, by: SplitBy = "prompt"
+    preferences: Iterable[Preference], shares: Mapping[str, float], *, seed: int = 0, by: GroupBy = "prompt"
 ) -> dict[str, list[Preference]]:
     """The records of each part, in their order; all records of one prompt (or annotator) are in one part.
 
@@ -30,7 +30,7 @@ def split_preferences(
         raise UserError(f"the shares {dict(shares)} must be positive and add up to 1")
     parts: dict[str, list[Preference]] = {name: [] for name in shares}
     for preference in preferences:
-        parts[_part_at(hash_share(f"{seed}\0{_key(preference, by)}"), shares)].append(preference)
+        parts[_part_at(hash_share(f"{seed}\0{group_key(preference, by)}"), shares)].append(preference)
     return parts
 
 
@@ -63,9 +63,13 @@ def _part_at(position: float, shares: Mapping[str, float]) -> str:
     return next(name for name in reversed(list(shares)) if shares[name] > 0)  # rounding left a sliver at the end
 
 
-def _key(preference: Preference, by: SplitBy) -> str:
+def group_key(preference: Preference, by: GroupBy) -> str:
+    """What a preference stays together with: the others of its prompt, or of the person who gave it.
+
+    Raises DataError for a record without annotator where it is grouped by one.
+    """
     if by == "prompt":
         return preference.prompt_key()
     if preference.annotator is None:
-        raise DataError(f"record {preference.id}: it names no annotator, so it cannot be split by one; split by prompt")
+        raise DataError(f"record {preference.id}: it names no annotator; group by prompt, or fill the field")
     return preference.annotator

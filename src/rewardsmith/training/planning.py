@@ -16,7 +16,7 @@ from rewardsmith.batching.items import ItemCounts, build_items
 from rewardsmith.batching.templates import set_template
 from rewardsmith.batching.tokenizing import ConversationTokenizer
 from rewardsmith.errors import ModelError
-from rewardsmith.modeling.backbone import cut_depth, load_config, load_tokenizer, resolve
+from rewardsmith.modeling.backbone import cut_depth, is_decoder, load_config, load_tokenizer, resolve
 from rewardsmith.modeling.spec import BackboneSpec
 from rewardsmith.preferences.record import response_text
 from rewardsmith.training.data import RecipeData, load_data
@@ -34,13 +34,17 @@ _CHARACTERS_PER_TOKEN = 4.3
 
 @dataclass(frozen=True)
 class BackboneSize:
-    """Weights in the layers (`matmul`, what costs time) and in all; `known` is False when guessed from the name."""
+    """Weights in the layers (`matmul`, what costs time) and in all; `known` is False when guessed from the name.
+
+    `trees` says whether prompts are shared: in decoders they are.
+    """
 
     matmul: int
     total: int
     layers: int
     width: int
     known: bool
+    trees: bool = True
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ class RunPlan:
             c = job.counts
             lines.append(
                 f"{job.label}: {c.ranking} preferences in {c.items} texts + {job.enrichment} of enrichment, "
-                f"{c.tokens:,} tokens an epoch, {job.steps} steps, {_duration(job.seconds)} -> {', '.join(job.models)}"
+                f"{c.tree_tokens:,} tokens an epoch ({c.tokens:,} without sharing prompts), {job.steps} steps, "
+                f"{_duration(job.seconds)} -> {', '.join(job.models)}"
             )
             for count, what in (
                 (c.ranking_nothing, "rank nothing and are left out"),
@@ -130,7 +135,7 @@ def backbone_size(spec: BackboneSpec) -> BackboneSize | None:
     total = sum(p.numel() for p in network.parameters())
     embedding = network.get_input_embeddings().weight.numel()
     text = config.get_text_config()
-    return BackboneSize(total - embedding, total, text.num_hidden_layers, text.hidden_size, known=True)
+    return BackboneSize(total - embedding, total, text.num_hidden_layers, text.hidden_size, True, is_decoder(network))
 
 
 def matmul_rate() -> float:
@@ -171,8 +176,22 @@ def _plan_job(
             for p in preferences
             for r in p.responses
         )
+        once = sum(
+            (sum(len(m.content) for m in p.prompt) + sum(len(response_text(r)) for r in p.responses))
+            / _CHARACTERS_PER_TOKEN
+            for p in preferences
+        )
         ranking = sum(bool(p.pairs()) for p in preferences)
-        counts = ItemCounts(len(preferences), ranking, ranking, len(preferences) - ranking, round(tokens), 0, 0)
+        counts = ItemCounts(
+            preferences=len(preferences),
+            items=ranking,
+            ranking=ranking,
+            ranking_nothing=len(preferences) - ranking,
+            tokens=round(tokens),
+            tree_tokens=round(once),
+            prompts_cut=0,
+            responses_cut=0,
+        )
     require_ranking(job, counts)
     validation_of(job, recipe, data)
     if size is not None and job.stage.freeze_layers > size.layers:
@@ -182,9 +201,11 @@ def _plan_job(
     seconds = 0.0
     if size is not None:
         share = steps * job.stage.batch_size / max(1, counts.items + enrichment)
-        tokens_all = counts.tokens * (1 + enrichment / max(1, counts.items)) * share
-        backward = 2 * (1 - job.stage.freeze_layers / size.layers)
-        seconds = tokens_all * 2 * size.matmul * (1 + backward) / (rate * _EFFICIENCY)
+        tokens_once = (counts.tree_tokens if size.trees else counts.tokens) * (1 + enrichment / max(1, counts.items))
+        frozen = job.stage.freeze_layers / size.layers
+        # Forward once, backward twice; what is frozen runs forward, and with trees only the first time.
+        passes = 3 * share * (1 - frozen) + frozen * (1 if size.trees else share)
+        seconds = tokens_once * 2 * size.matmul * passes / (rate * _EFFICIENCY)
     return JobPlan(job.label, list(job.models.values()), counts, enrichment, steps, seconds)
 
 

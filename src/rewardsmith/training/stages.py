@@ -73,14 +73,19 @@ def run_job(job: Job, place: Workplace) -> None:
     if resume is not None:
         console.print(f"{job.label}: going on from {resume.name}")
     _freeze(model, job.stage)
-    trainer = _trainer(job, model, items, place, resumed=resume is not None)
-    _train(job, trainer, resume, folder)
-    if trainer.is_world_process_zero():
-        _save(job, model, place.data, folder, trainer.state.global_step)
-        shutil.rmtree(folder.checkpoints(job.label), ignore_errors=True)
-        score_test_sets(
-            model, {job.models[d]: model.output_of(d) for d in job.domains}, place.recipe, place.data, folder
-        )
+    try:
+        trainer = _trainer(job, model, items, place, resumed=resume is not None)
+        _train(job, trainer, resume, folder)
+        if trainer.is_world_process_zero():
+            _save(job, model, place.data, folder, trainer.state.global_step)
+            shutil.rmtree(folder.checkpoints(job.label), ignore_errors=True)
+            score_test_sets(
+                model, {job.models[d]: model.output_of(d) for d in job.domains}, place.recipe, place.data, folder
+            )
+    finally:
+        if model.frozen is not None:
+            # The next job may start from the same weights, and write to the same store.
+            model.frozen.store.close()
 
 
 def _checkpoint_to_go_on_from(job: Job, folder: RunFolder) -> Path | None:
@@ -228,7 +233,9 @@ def _scale(model: RewardModel, stage: StageSpec, data: RecipeData) -> RewardScal
 
 
 def _report(job: Job, custom: ItemCounts, enrichment: ItemCounts | None, console: Console) -> None:
-    text = f"[bold]{job.label}[/bold]: {custom.ranking} preferences in {custom.items} texts, {custom.tokens:,} tokens"
+    text = (
+        f"[bold]{job.label}[/bold]: {custom.ranking} preferences in {custom.items} texts, {custom.tree_tokens:,} tokens"
+    )
     if custom.ranking_nothing:
         text += f", {custom.ranking_nothing} rank nothing and are left out"
     if custom.prompts_cut or custom.responses_cut:

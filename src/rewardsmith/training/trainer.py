@@ -62,6 +62,7 @@ class PreferenceTrainer(Trainer):
         self.losses, self.batch_size, self.evaluator = losses, batch_size, evaluator
         self.head_learning_rate = head_learning_rate
         ensure_trees(model, [sequence for item in items[:_COMPARED] for sequence in item.responses])
+        self._trees = model.trees
         layout = model.layout(token_budget, "sequence" if losses.imitation_scaling == "sequence" else "response")
         super().__init__(
             model=model,
@@ -80,7 +81,7 @@ class PreferenceTrainer(Trainer):
         """Batches already shared out over processes, so accelerate must not share them out again."""
         items: Any = self.train_dataset
         batches = ShardedBatches(
-            [item.tokens for item in items],
+            [item.tree_tokens if self._trees else item.tokens for item in items],
             self.batch_size,
             self.args.gradient_accumulation_steps,
             rank=self.args.process_index,
