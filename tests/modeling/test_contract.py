@@ -233,6 +233,7 @@ SHAPES = {
     "mlp": {"head": "mlp", "pooling": "last"},
     "two layers": {"layers": [1, 3], "pooling": "mean"},
     "mlp on two layers": {"layers": [2, 3], "pooling": "max", "head": "mlp"},
+    "mixture": {"pooling": "mean", "head": "mixture", "experts": ["kind", "terse", "sure"]},
 }
 
 
@@ -272,8 +273,9 @@ def test_own_head_with_adapters_is_saved_merged(build, architecture, texts, tmp_
     close(RewardModel.from_pretrained(tmp_path / "m").score(*texts), rewards, 1e-4)
 
 
-def test_own_head_of_several_domains(build, architecture, texts, tmp_path):
-    model = build(architecture, domains=["a", "b"], pooling="mean", head="mlp")
+@pytest.mark.parametrize("shape", ["mlp", "mixture"])
+def test_own_head_of_several_domains(build, architecture, texts, tmp_path, shape):
+    model = build(architecture, domains=["a", "b"], **{"pooling": "mean"} | SHAPES[shape])
     joint = all_rewards(model, texts)
     domain_model(model, "b").save_pretrained(tmp_path / "b")
     close(RewardModel.from_pretrained(tmp_path / "b").score(*texts), joint[:, 1].tolist())
@@ -302,5 +304,8 @@ def _slow(model, prompt, responses):
         vector = torch.cat(pooled)
         if model.info.head == "mlp":
             vector = torch.nn.functional.gelu(head.up.weight @ vector + head.up.bias)
-        rewards.append(float(head.out.weight[0] @ vector))
+        reward = head.out.weight[0] @ vector
+        if model.info.head == "mixture":
+            reward = (head.gate.weight @ vector + head.gate.bias).softmax(0) @ (head.out.weight @ vector)
+        rewards.append(float(reward))
     return rewards

@@ -19,6 +19,7 @@ from rewardsmith.training.batch import Batch, Collator
 from rewardsmith.training.losses import (
     centring_loss,
     distillation_loss,
+    gate_loss,
     grm_imitation,
     imitation_nll,
     l2_sp,
@@ -165,6 +166,23 @@ def test_grm_imitation(nll: list[float], beta: float, data: st.DataObject) -> No
 def test_l2_sp_is_half_the_squared_distance() -> None:
     now, then = [torch.tensor([1.0, 2.0]), torch.tensor([[3.0]])], [torch.tensor([0.0, 0.0]), torch.tensor([[1.0]])]
     assert float(l2_sp(now, then)) == pytest.approx(0.5 * (1 + 4 + 4))
+
+
+@pytest.mark.parametrize("known", [(0, 2, None), (None, None, None)])
+def test_the_gate_is_taught_where_the_expert_is_known(known: tuple[int | None, ...]) -> None:
+    """Worked by hand: the mean over preferences of the mean over their responses of -log softmax."""
+    items = [_item([1.0, 0.0, 0.5][: 2 + k % 2], start=10 * k, expert=e) for k, e in enumerate(known)]
+    batch = _collate(items)
+    gate = torch.randn(len(batch.expert), 3, dtype=torch.float64)
+    wanted, at = [], 0
+    for item in items:
+        rows = gate[at : at + len(item.responses)]
+        at += len(item.responses)
+        if item.expert is not None:
+            nll = [math.log(sum(math.exp(x) for x in row)) - float(row[item.expert]) for row in rows.tolist()]
+            wanted.append(sum(nll) / len(nll))
+    assert batch.counts[4] == len(wanted)
+    assert float(gate_loss(gate, batch.expert, batch.share)) == pytest.approx(sum(wanted))
 
 
 def test_two_outputs_rank_the_same_text_apart() -> None:

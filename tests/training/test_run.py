@@ -264,6 +264,38 @@ def test_what_holds_the_model_back_does(run_tiny: Run, weights_of: Weights, loss
     assert moved(held) < moved(free)
 
 
+def test_a_mixture_learns_which_set_a_text_is_from(
+    run_tiny: Run, make_backbone: Callable[..., Path], preference_files: dict[str, Path], tmp_path: Path
+) -> None:
+    """Two sets that prefer the opposite of the same kind of answer: no single linear head can rank both."""
+    from rewardsmith.modeling.reward_model import RewardModel
+    from rewardsmith.preferences.reading import load_preferences
+
+    pairs = [json.loads(line) for line in preference_files["general"].read_text(encoding="utf-8").splitlines()]
+    opposite = [
+        {"prompt": p["prompt"].replace("Say", "Tell"), "chosen": p["rejected"], "rejected": p["chosen"]} for p in pairs
+    ]
+    other = tmp_path / "opposite.jsonl"
+    other.write_text("\n".join(map(json.dumps, opposite)) + "\n", encoding="utf-8")
+    run = run_tiny(
+        general={"sets": ["general", "opposite"], "epochs": 20},
+        custom={"epochs": 2, "enrichment": {"sets": ["general"], "count": 4}},
+        backbone={
+            "model": str(make_backbone("llama")),
+            "max_length": 96,
+            "pooling": "mean",
+            "head": "mixture",
+            "experts": ["general", "opposite"],
+        },
+        data={name: {"path": str(path)} for name, path in (preference_files | {"opposite": other}).items()},
+    )
+    model = RewardModel.from_pretrained(run / "models/general")
+    for path in (preference_files["general"], other):
+        rewards = model.score_preferences(load_preferences(str(path)).preferences)
+        assert sum(a > b for a, b in rewards) >= 0.9 * len(rewards)
+    assert RewardModel.from_pretrained(run / "models/academy").info.experts == ["general", "opposite"]
+
+
 def test_stages_from_the_same_weights_share_one_store_of_frozen_states(
     run_tiny: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -44,6 +44,8 @@ class Item:
     general: bool = False
     reference: tuple[tuple[float, ...], ...] | None = field(default=None)
     """Rewards [r][outputs] of the model that distillation keeps to."""
+    expert: int | None = None
+    """Which of a mixture head's experts the text belongs to."""
 
     @property
     def tokens(self) -> int:
@@ -89,6 +91,7 @@ def build_items(
     *,
     general: bool = False,
     keep_ties: bool = False,
+    experts: Sequence[str] = (),
 ) -> tuple[list[Item], ItemCounts]:
     """Tokenises preferences into items; those that rank nothing are left out and counted.
 
@@ -97,6 +100,7 @@ def build_items(
             preferences in a custom stage) judges all.
         general: marks the items as enrichment.
         keep_ties: keep preferences that have ties only.
+        experts: names of a mixture head's experts; a preference whose `source` is one of them belongs to it.
     """
     groups: dict[tuple[tuple[int, ...], ...], Item] = {}
     preferences = list(preferences)
@@ -108,7 +112,8 @@ def build_items(
         cut_responses += any(r.response_cut for r in responses)
         judged = [outputs.index(p.domain)] if p.domain in outputs else range(len(outputs))
         new = tuple(Judgement(tuple(p.scores), k, p.margin or 0.0, p.id) for k in judged)
-        single = Item(responses, new, general)
+        expert = experts.index(p.source) if p.source in experts else None
+        single = Item(responses, new, general, expert=expert)
         if not single.pairs(new[0]) and not (keep_ties and single.ties(new[0])):
             continue
         ranking += 1

@@ -55,6 +55,7 @@ def build_reward_model(spec: BackboneSpec, domains: list[str] | None = None) -> 
     info = ModelInfo(
         pooling=spec.pooling,
         head=spec.head,
+        experts=spec.experts,
         layers=spec.layers,
         depth=spec.depth,
         domains=names,

@@ -22,7 +22,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rewardsmith.errors import ModelError, OutputExistsError, RewardsmithError
 from rewardsmith.modeling.backbone import first_line, heads_of, is_decoder, merged, precision_of, quiet, unwrap
-from rewardsmith.modeling.heads import LinearHead, MLPHead
+from rewardsmith.modeling.heads import Head, LinearHead, MixtureHead, MLPHead
 from rewardsmith.modeling.info import ModelInfo
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class ModelParts(NamedTuple):
     network: PreTrainedModel | PeftModel
     tokenizer: PreTrainedTokenizerBase
     info: ModelInfo
-    own_head: LinearHead | MLPHead | None = None
+    own_head: Head | None = None
 
 
 def save_parts(model: ModelParts, path: Path, *, merge: bool = True, overwrite: bool = False) -> Path:
@@ -148,7 +148,7 @@ def _write_own(model: ModelParts, folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=2, default=str) + "\n", encoding="utf-8")
 
 
-def own_head(info: ModelInfo, network: PreTrainedModel) -> LinearHead | MLPHead | None:
+def own_head(info: ModelInfo, network: PreTrainedModel) -> Head | None:
     """A new head of our own for the shape that `info` describes; None where the architecture's own head does.
 
     Where it is needed, what the architecture has above its backbone lies idle and is frozen.
@@ -161,7 +161,13 @@ def own_head(info: ModelInfo, network: PreTrainedModel) -> LinearHead | MLPHead 
     config = network.config.get_text_config()
     width = config.hidden_size * len(info.layers or [0])
     outputs = len(info.domains)
-    head = LinearHead(width, outputs) if info.head == "linear" else MLPHead(width, config.hidden_size, outputs)
+    head: Head
+    if info.head == "mixture":
+        head = MixtureHead(width, len(info.experts or []), outputs)
+    elif info.head == "mlp":
+        head = MLPHead(width, config.hidden_size, outputs)
+    else:
+        head = LinearHead(width, outputs)
     # Heads stay in float32 whatever the backbone's precision, and are small.
     return head.float()
 

@@ -23,7 +23,7 @@ def replace_domains(model: RewardModel, domains: list[str]) -> None:
         raise ModelError("a model with adapters cannot change its domains; save it merged and load it again")
     holder, name = _output_layer(model)
     old = getattr(holder, name)
-    setattr(holder, name, _rows(old, [0] * len(domains)))
+    setattr(holder, name, _rows(old, _rows_of(model, 0) * len(domains)))
     _set_outputs(model.inner, len(domains))
     model.info = model.info.model_copy(update={"domains": list(domains)})
 
@@ -51,12 +51,18 @@ def domain_model(model: RewardModel, domain: str) -> RewardModel:
     _set_outputs(network, 1)
     single = RewardModel(network, model.tokenizer, info, copy.deepcopy(model.own_head))
     holder, name = _output_layer(single)
-    setattr(holder, name, _rows(getattr(holder, name), [index]))
+    setattr(holder, name, _rows(getattr(holder, name), _rows_of(model, index)))
     return single
 
 
 def _output_layer(model: RewardModel) -> tuple[nn.Module, str]:
     return (model.own_head, "out") if model.own_head is not None else output_layer(model.inner)
+
+
+def _rows_of(model: RewardModel, output: int) -> list[int]:
+    """The rows of the output layer that give one output: a mixture has one for each expert."""
+    experts = len(model.info.experts or [""])
+    return list(range(output * experts, (output + 1) * experts))
 
 
 def _set_outputs(network: PreTrainedModel, count: int) -> None:

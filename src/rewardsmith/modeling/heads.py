@@ -71,3 +71,32 @@ class LinearHead(nn.Module):
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
         """Rewards [n, outputs] from pooled states [n, width]."""
         return apply_linear(self.out, pooled)
+
+
+class MixtureHead(nn.Module):
+    """Several linear heads, weighed by a gate that looks at the same pooled state: `Σ_k softmax(gate)_k reward_k`.
+
+    For general sets whose tastes conflict: what is preferred then depends on what kind of dialogue it is (a mixture
+    of experts, Jacobs et al. 1991). Never portable.
+    """
+
+    def __init__(self, width: int, experts: int, outputs: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(width, experts)
+        self.out = nn.Linear(width, experts * outputs, bias=False)
+        initialise(self.gate)
+        initialise(self.out)
+
+    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Rewards [n, outputs] from pooled states [n, width]."""
+        weights = self.gate_logits(pooled).softmax(dim=-1)
+        rewards = apply_linear(self.out, pooled).view(len(pooled), -1, weights.shape[1])
+        return torch.einsum("nok,nk->no", rewards, weights)
+
+    def gate_logits(self, pooled: torch.Tensor) -> torch.Tensor:
+        """How much each expert should count, [n, experts] before the softmax."""
+        return apply_linear(self.gate, pooled)
+
+
+Head = LinearHead | MLPHead | MixtureHead
+"""A head of our own, where the architecture's cannot express the shape."""

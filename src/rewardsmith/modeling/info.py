@@ -32,6 +32,7 @@ class ModelInfo(BaseModel):
     portable: bool = True
     pooling: Pooling = "native"
     head: HeadKind = "linear"
+    experts: list[str] | None = Field(default=None, description="What a mixture head mixes, one linear head each.")
     layers: list[int] | None = Field(default=None, description="Layers pooled and joined; null is the last alone.")
     depth: int | None = Field(default=None, description="Layers kept of the original backbone; null is all.")
     domains: list[str] = Field(default_factory=lambda: ["general"], description="One reward output for each.")

@@ -21,7 +21,7 @@ from rewardsmith.errors import ModelError
 from rewardsmith.modeling.backbone import head_name, is_decoder, output_layer, unwrap
 from rewardsmith.modeling.checkpoint import ModelParts, save_parts
 from rewardsmith.modeling.frozen import FrozenPrefix
-from rewardsmith.modeling.heads import LinearHead, MLPHead, apply_linear, float32_output
+from rewardsmith.modeling.heads import Head, MixtureHead, apply_linear, float32_output
 from rewardsmith.modeling.imitation import LanguageModelHead
 from rewardsmith.modeling.info import ModelInfo
 from rewardsmith.modeling.loading import load_parts
@@ -48,11 +48,13 @@ class RankedResponse(NamedTuple):
 @dataclass(frozen=True)
 class RewardOutput:
     """`rewards` [n, outputs] float32 in the order of the sequences; `lm_nll` [n] the summed negative log likelihood of
-    each sequence's labelled tokens (zeros without labels), `lm_tokens` [n] their number."""
+    each sequence's labelled tokens (zeros without labels), `lm_tokens` [n] their number; `gate` [n, experts] the logits
+    of a mixture head's gate ([n, 0] of other heads)."""
 
     rewards: torch.Tensor
     lm_nll: torch.Tensor
     lm_tokens: torch.Tensor
+    gate: torch.Tensor
 
 
 class RewardModel(nn.Module):
@@ -69,7 +71,7 @@ class RewardModel(nn.Module):
         network: PreTrainedModel | PeftModel,
         tokenizer: PreTrainedTokenizerBase,
         info: ModelInfo,
-        own_head: LinearHead | MLPHead | None = None,
+        own_head: Head | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -121,6 +123,11 @@ class RewardModel(nn.Module):
         """The network's configuration (the Trainer and accelerate look for it here)."""
         return self.inner.config
 
+    @property
+    def _no_split_modules(self) -> list[str]:
+        """Classes of the layers that are sharded as a unit (accelerate looks for them here)."""
+        return list(self.inner._no_split_modules or [])
+
     def layout(self, token_budget: int = DEFAULT_TOKEN_BUDGET, imitation_on: ImitationSpan = "response") -> Layout:
         """How this model wants its sequences: prompt trees where the architecture can, padded rows elsewhere."""
         return Layout(self.tokenizer.pad_token_id, self.trees, token_budget, imitation_on)
@@ -129,23 +136,26 @@ class RewardModel(nn.Module):
         """Rewards, and the likelihood of the labelled tokens, for all sequences of `rows`."""
         outputs = [self._run(r) for r in rows]
         order = torch.cat([r.sequence for r in rows]).argsort()
-        rewards, nll, tokens = (torch.cat(part)[order] for part in zip(*outputs, strict=True))
-        return RewardOutput(rewards, nll, tokens)
+        return RewardOutput(*(torch.cat(part)[order] for part in zip(*outputs, strict=True)))
 
-    def _run(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Rewards, summed nll and labelled tokens of one forward pass, in the order of its sequences."""
+    def _run(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The parts of `RewardOutput` for one forward pass, in the order of its sequences."""
         nll = tokens = torch.zeros(len(rows.last), device=rows.input_ids.device)
+        gate = nll.new_zeros(len(rows.last), 0)
         if self.own_head is None and not is_decoder(self.inner):
             inputs = {"input_ids": rows.input_ids, "attention_mask": rows.attention_mask}
             holder, layer = output_layer(self.inner)
             with float32_output(getattr(holder, layer)):
-                return self.network(**inputs).logits, nll, tokens
+                return self.network(**inputs).logits, nll, tokens, gate
         states = self._hidden(rows)
         if len(rows.lm_state):
             nll, tokens = self._imitation(states[-1], rows)
         layers = self.info.layers or [-1]
         pooled = torch.cat([pool(states[k], rows, self.info.pooling) for k in layers], dim=-1)
-        return (self.own_head(pooled) if self.own_head is not None else apply_linear(self.head, pooled)), nll, tokens
+        if isinstance(self.own_head, MixtureHead):
+            gate = self.own_head.gate_logits(pooled)
+        rewards = self.own_head(pooled) if self.own_head is not None else apply_linear(self.head, pooled)
+        return rewards, nll, tokens, gate
 
     def _hidden(self, rows: Rows) -> Sequence[torch.Tensor]:
         """Hidden states [B, T, H]: the last alone, or all layers' where several are pooled."""
@@ -165,9 +175,9 @@ class RewardModel(nn.Module):
         nll, tokens = self.lm_head(hidden, rows)
         return nll, tokens
 
-    def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: dict[str, Any] | None = None) -> None:
+    def activation_checkpointing_enable(self, **how: Any) -> None:
         """Trades compute for memory in the backbone (called by the Trainer)."""
-        self.network.gradient_checkpointing_enable(gradient_checkpointing_kwargs)
+        self.network.activation_checkpointing_enable(**how)
 
     @torch.no_grad()
     def rewards_of(
@@ -182,7 +192,8 @@ class RewardModel(nn.Module):
         self.eval()
         result = torch.empty(len(sequences), len(self.info.domains))
         for rows in self.layout(token_budget).rows(sequences):
-            result[rows.sequence] = self._run(rows.to(self.device))[0].cpu()
+            # Called as a whole, not by its parts: sharded weights are gathered by the hooks of the call.
+            result[rows.sequence.sort().values] = self([rows.to(self.device)]).rewards.cpu()
             if on_progress:
                 on_progress(len(rows.sequence))
         self.train(was_training)

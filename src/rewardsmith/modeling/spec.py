@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rewardsmith.batching.templates import TOKENIZER
 from rewardsmith.modeling.embedded import EMBEDDED
 
 Precision = Literal["float32", "bfloat16"]
 Pooling = Literal["native", "last", "mean", "max"]
-HeadKind = Literal["linear", "mlp"]
+HeadKind = Literal["linear", "mlp", "mixture"]
 
 
 class LoraSpec(BaseModel):
@@ -34,9 +34,22 @@ class BackboneSpec(BaseModel):
     model: str = Field(default=EMBEDDED, description="`embedded`, a folder, or a hub name.")
     depth: int | None = Field(default=None, ge=1, description="Keep the first k layers only; null keeps all.")
     pooling: Pooling = Field(default="native", description="Only native (or last, on a decoder) is portable.")
-    head: HeadKind = Field(default="linear", description="Only linear is portable.")
+    head: HeadKind = Field(
+        default="linear", description="Only linear is portable; mixture weighs one linear head for each of `experts`."
+    )
+    experts: list[str] | None = Field(
+        default=None, description="With head mixture: the data sets whose tastes are mixed, by what the text is like."
+    )
     layers: list[int] | None = Field(default=None, description="Layers pooled and joined, 1 = first; not portable.")
     template: str = Field(default=TOKENIZER, description="Chat template: tokenizer (its own), dsp or chatml.")
     max_length: int = Field(default=512, ge=8, description="Tokens of prompt and response; the prompt's left is cut.")
     precision: Precision = Field(default="float32", description="Of the weights; rewards are float32 always.")
     lora: LoraSpec | None = Field(default=None, description="Train low-rank adapters instead of all weights.")
+
+    @model_validator(mode="after")
+    def _mixed(self) -> BackboneSpec:
+        if (self.head == "mixture") != (self.experts is not None):
+            raise ValueError("head mixture and experts go together: name the data sets to mix, or take another head")
+        if self.experts is not None and len(set(self.experts)) < 2:
+            raise ValueError("experts must name at least two data sets")
+        return self

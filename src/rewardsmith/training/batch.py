@@ -17,8 +17,10 @@ from rewardsmith.training.recipe import LossSpec
 class Batch:
     """One micro-batch.
 
-    `imitated` [n] marks the preferred sequences. `counts` [4] holds this micro-batch's part of what losses are divided
-    by: units of ranking, units of distillation, tokens with a language-modelling label, preferred sequences.
+    `imitated` [n] marks the preferred sequences; `expert` [n] is the expert of a mixture head that each belongs to, -1
+    if unknown, and `share` [n] is 1/r of a preference of r responses. `counts` [5] holds this micro-batch's part of
+    what losses are divided by: units of ranking, units of distillation, tokens with a language-modelling label,
+    preferred sequences, preferences of a known expert.
     """
 
     rows: list[Rows]
@@ -26,6 +28,8 @@ class Batch:
     kept: Pairs
     reference: torch.Tensor
     imitated: torch.Tensor
+    expert: torch.Tensor
+    share: torch.Tensor
     counts: torch.Tensor
     records: tuple[str, ...]
 
@@ -38,7 +42,31 @@ class Batch:
             kept=self.kept.to(device),
             reference=self.reference.to(device),
             imitated=self.imitated.to(device),
+            expert=self.expert.to(device),
+            share=self.share.to(device),
             counts=self.counts.to(device),
+        )
+
+    def in_passes(self, count: int) -> Batch:
+        """The same batch in `count` forward passes: the smallest one is repeated, without a loss, as often as needed.
+
+        What is repeated comes behind all other sequences, where no pair and no label points.
+        """
+        smallest = min(self.rows, key=lambda r: r.tokens)
+        nothing = smallest.lm_state[:0]
+        rows = list(self.rows)
+        n = len(self.imitated)
+        while len(rows) < count:
+            places = torch.arange(n, n + len(smallest.last), device=smallest.sequence.device)
+            rows.append(replace(smallest, sequence=places, lm_state=nothing, lm_target=nothing, lm_owner=nothing))
+            n += len(smallest.last)
+        more = n - len(self.imitated)
+        return replace(
+            self,
+            rows=rows,
+            imitated=torch.cat([self.imitated, self.imitated.new_zeros(more)]),
+            expert=torch.cat([self.expert, self.expert.new_full((more,), -1)]),
+            share=torch.cat([self.share, self.share.new_zeros(more)]),
         )
 
 
@@ -63,13 +91,19 @@ class Collator:
         pairs, units = self._pairs(items, general_only=False)
         kept, kept_units = self._pairs(items, general_only=True)
         labelled = sum(len(r.lm_target) for r in rows)
+        experts = [-1 if item.expert is None or idle else item.expert for item in items]
+        sizes = [len(item.responses) for item in items]
         return Batch(
             rows=rows,
             pairs=pairs,
             kept=kept,
             reference=self._reference(items),
             imitated=torch.tensor(imitated, dtype=torch.float32),
-            counts=torch.tensor([units, kept_units, labelled, sum(imitated)], dtype=torch.float64),
+            expert=torch.tensor([e for e, r in zip(experts, sizes, strict=True) for _ in range(r)]),
+            share=torch.tensor([1 / r for r in sizes for _ in range(r)]),
+            counts=torch.tensor(
+                [units, kept_units, labelled, sum(imitated), sum(e >= 0 for e in experts)], dtype=torch.float64
+            ),
             records=tuple(j.record for item in items for j in item.judgements),
         )
 

@@ -97,6 +97,8 @@ def load_data(recipe: Recipe, on_set: Callable[[str], None] | None = None) -> Re
             preferences = [p.model_copy(update={"domain": name}) for p in preferences]
         if spec.limit is not None:
             preferences = take_preferences(preferences, min(spec.limit, len(preferences)))
+        # Inside a run a preference comes from its set: a mixture head asks for that.
+        preferences = [p.model_copy(update={"source": name}) for p in preferences]
         notes += loaded.notes
         sets[name] = split_preferences(preferences, recipe.split.shares(), seed=recipe.seed, by=recipe.split.by)
         if not sets[name]["train"]:

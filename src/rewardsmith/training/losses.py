@@ -81,6 +81,15 @@ def distillation_loss(
     return (pairs.weight * F.binary_cross_entropy_with_logits(now, wanted, reduction="none")).sum()
 
 
+def gate_loss(gate: torch.Tensor, expert: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """Sum of `share * -log softmax(gate)[expert]`: which expert a text belongs to.
+
+    `gate` [n, experts]; `expert` [n], -1 where it is not known; `share` [n] is 1/r of a preference of r responses.
+    """
+    known = expert >= 0
+    return (share[known] * F.cross_entropy(gate[known], expert[known], reduction="none")).sum()
+
+
 def l2_sp(parameters: Sequence[torch.Tensor], start: Sequence[torch.Tensor]) -> torch.Tensor:
     """`1/2 ‖θ - θ_start‖²` (Li, Grandvalet and Davoine 2018): pulls the weights back to where they started."""
     return 0.5 * torch.stack([((p - s) ** 2).sum() for p, s in zip(parameters, start, strict=True)]).sum()

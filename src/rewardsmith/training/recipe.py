@@ -79,6 +79,7 @@ class LossSpec(_Closed):
     distillation: float = Field(default=0.0, ge=0, description="Keep the starting model's probabilities on enrichment.")
     distillation_temperature: float = Field(default=1.0, gt=0)
     l2_sp: float = Field(default=0.0, ge=0, description="Pulls the weights back to where the stage began.")
+    gate: float = Field(default=1.0, ge=0, description="Teaches a mixture head's gate which set a text is from.")
 
     @model_validator(mode="after")
     def _convex(self) -> LossSpec:
@@ -193,7 +194,8 @@ class Recipe(_Closed):
 
     @model_validator(mode="after")
     def _references(self) -> Recipe:
-        faults = []
+        experts = self.backbone.experts or []
+        faults = [f"backbone.experts: no data set {e!r}{nearest(e, self.data)}" for e in experts if e not in self.data]
         seen: list[str] = []
         for k, stage in enumerate(self.stages):
             where = f"stages.{k}"

@@ -39,6 +39,7 @@ from rewardsmith.training.jobs import BACKBONE, Job, require_ranking, training_a
 from rewardsmith.training.monitoring import validation_of
 from rewardsmith.training.recipe import Recipe, StageSpec
 from rewardsmith.training.run_folder import RunFolder
+from rewardsmith.training.sharded import gathered, weights_are_sharded
 from rewardsmith.training.testing import score_test_sets
 from rewardsmith.training.trainer import PreferenceTrainer
 
@@ -76,11 +77,12 @@ def run_job(job: Job, place: Workplace) -> None:
     try:
         trainer = _trainer(job, model, items, place, resumed=resume is not None)
         _train(job, trainer, resume, folder)
-        if trainer.is_world_process_zero():
-            _save(job, model, place.data, folder, trainer.state.global_step)
+        whole = gathered(trainer, lambda: _starting_model(job, place.recipe, folder)) if trainer.sharded else model
+        if whole is not None and trainer.is_world_process_zero():
+            _save(job, whole, place.data, folder, trainer.state.global_step)
             shutil.rmtree(folder.checkpoints(job.label), ignore_errors=True)
             score_test_sets(
-                model, {job.models[d]: model.output_of(d) for d in job.domains}, place.recipe, place.data, folder
+                whole, {job.models[d]: whole.output_of(d) for d in job.domains}, place.recipe, place.data, folder
             )
     finally:
         if model.frozen is not None:
@@ -141,13 +143,16 @@ def _items(
 ) -> tuple[list[Item], ItemCounts, ItemCounts | None]:
     keep_ties = job.stage.losses.ties == "half"
     preferences = data.training(job.stage, job.own_domains, seed)
-    items, counts = build_items(preferences, model.text, job.domains, keep_ties=keep_ties)
+    experts = model.info.experts or []
+    items, counts = build_items(preferences, model.text, job.domains, keep_ties=keep_ties, experts=experts)
     require_ranking(job, counts)
     # A joint stage has one item for a query judged by several domains: enrichment is counted in queries too.
     general = data.enrichment(job.stage.enrichment, len(items), seed)
     if not general:
         return items, counts, None
-    extra, extra_counts = build_items(general, model.text, job.domains, general=True, keep_ties=keep_ties)
+    extra, extra_counts = build_items(
+        general, model.text, job.domains, general=True, keep_ties=keep_ties, experts=experts
+    )
     if job.stage.losses.distillation:
         extra = _with_reference(extra, model)
     return items + extra, counts, extra_counts
@@ -161,7 +166,8 @@ def _with_reference(items: Sequence[Item], model: RewardModel) -> list[Item]:
 
 def _freeze(model: RewardModel, stage: StageSpec) -> None:
     freeze_layers(model, stage.freeze_layers)
-    if model.trees:
+    # Processes remember different texts, and sharded layers run on all of them or on none.
+    if model.trees and not weights_are_sharded():
         model.frozen = freeze_prefix(model.backbone, stage.freeze_layers)
     if model.lm_head is not None:
         # It is never saved with a reward model: what it learnt would be lost.

@@ -15,19 +15,21 @@ from transformers import Trainer, TrainingArguments
 
 from rewardsmith.batching.items import Item
 from rewardsmith.batching.sharding import ShardedBatches
-from rewardsmith.errors import TrainingError
+from rewardsmith.errors import TrainingError, UserError
 from rewardsmith.modeling.reward_model import RewardModel, RewardOutput
 from rewardsmith.modeling.tree_check import ensure_trees
 from rewardsmith.training.batch import Batch, Collator
 from rewardsmith.training.losses import (
     centring_loss,
     distillation_loss,
+    gate_loss,
     grm_imitation,
     imitation_nll,
     l2_sp,
     ranking_loss,
 )
 from rewardsmith.training.recipe import LossSpec
+from rewardsmith.training.sharded import weights_are_sharded
 
 _COMPARED = 4
 """Items that an untried architecture is compared on, with trees and without, before it is trained."""
@@ -74,8 +76,12 @@ class PreferenceTrainer(Trainer):
         )
         # Our losses are divided by the counts of the whole accumulated batch already.
         self.loss_is_scaled_for_ga = True
-        self._trained = [p for p in model.parameters() if p.requires_grad]
-        self._start = [p.detach().clone() for p in self._trained] if losses.l2_sp else []
+        self.sharded = weights_are_sharded()
+        if self.sharded and losses.l2_sp:
+            raise UserError("l2_sp needs whole weights, and FSDP and ZeRO-3 shard them; take distillation, or DDP")
+        # Held for this loss alone: where weights are sharded, a reference to the whole ones would keep their memory.
+        self._trained = [p for p in model.parameters() if p.requires_grad] if losses.l2_sp else []
+        self._start = [p.detach().clone() for p in self._trained]
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches already shared out over processes, so accelerate must not share them out again."""
@@ -95,10 +101,11 @@ class PreferenceTrainer(Trainer):
         if self.optimizer is None:
             assert isinstance(self.model, RewardModel)
             head = {id(p) for p in self.model.head.parameters()}
+            trained = [p for p in self.model.parameters() if p.requires_grad]
             groups = [
-                {"params": [p for p in self._trained if id(p) not in head], "lr": self.args.learning_rate},
+                {"params": [p for p in trained if id(p) not in head], "lr": self.args.learning_rate},
                 {
-                    "params": [p for p in self._trained if id(p) in head],
+                    "params": [p for p in trained if id(p) in head],
                     "lr": self.head_learning_rate or self.args.learning_rate,
                 },
             ]
@@ -130,7 +137,7 @@ class PreferenceTrainer(Trainer):
 
     def _losses(self, output: RewardOutput, batch: Batch, counts: torch.Tensor) -> torch.Tensor:
         spec = self.losses
-        units, kept_units, tokens, imitated = counts.clamp(min=1).to(output.rewards.dtype)
+        units, kept_units, tokens, imitated, placed = counts.clamp(min=1).to(output.rewards.dtype)
         rank = ranking_loss(output.rewards, batch.pairs, spec.label_smoothing) / units
         total: torch.Tensor = spec.ranking * rank
         if spec.imitation and spec.imitation_scaling == "grm":
@@ -140,6 +147,8 @@ class PreferenceTrainer(Trainer):
             total = total + spec.imitation * imitation_nll(output.lm_nll) / tokens
         if spec.centring:
             total = total + spec.centring * centring_loss(output.rewards, batch.pairs) / units
+        if spec.gate and output.gate.shape[1]:
+            total = total + spec.gate * gate_loss(output.gate, batch.expert, batch.share) / placed
         if spec.distillation:
             temperature = spec.distillation_temperature
             kept = distillation_loss(output.rewards, batch.reference, batch.kept, temperature)
@@ -157,6 +166,16 @@ class PreferenceTrainer(Trainer):
     def floating_point_ops(self, inputs: Any) -> int:
         """Not counted: the Trainer's estimate knows padded `input_ids` only."""
         return 0
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Any], Any]:
+        """The micro-batches of one optimiser step with their counts; of sharded weights, which are gathered in every
+        pass, in as many passes on all processes."""
+        batches, counts = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if self.sharded:
+            passes = torch.tensor([len(batch.rows) for batch in batches], device=device)
+            most = self.accelerator.gather(passes).view(self.args.world_size, -1).amax(dim=0)
+            batches = [batch.in_passes(count) for batch, count in zip(batches, most.tolist(), strict=True)]
+        return batches, counts
 
     def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
         """What the losses of one optimiser step are divided by, over all its micro-batches and all processes."""
