@@ -37,7 +37,11 @@ lint: $(READY) ## style, types, and the floors of the house
 docs: $(READY) ## writes the generated pages of docs/reference
 	$(BIN)/python docs/generate.py
 
+bench: $(READY) ## speed beside the peers' packages, docs/results/speed.md; FIGURE=name measures one
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks $(if $(FIGURE),--figure $(FIGURE))
+
 clean: ## removes the environment, caches and runs
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: help setup demo demo-small test test-all lint docs clean
+.PHONY: help setup demo demo-small test test-all lint docs bench clean

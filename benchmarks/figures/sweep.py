@@ -1,0 +1,91 @@
+"""Several seeds with the lower half frozen: the frozen states kept in our store, against computing them anew.
+
+The store starts empty, so its filling is counted; so is looking for it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from benchmarks.measured import OURS, Measured, compared
+from benchmarks.timing import Run, Side, alternate
+from benchmarks.training import now, our_trainer, timed
+from benchmarks.workload import STEP, Setting, draw_head, random_pairs, reward_model
+from rewardsmith.batching.items import Item
+from rewardsmith.modeling.building import freeze_layers
+from rewardsmith.modeling.frozen import freeze_prefix
+from rewardsmith.modeling.reward_model import RewardModel
+
+_SEEDS = 5
+_UNCACHED, _ALL_TRAINED = "frozen, uncached", "nothing frozen"
+
+
+def cached_sweep(setting: Setting) -> Measured:
+    """Every seed draws a head and an order of the same pairs, and trains once over them."""
+    model = reward_model(setting)
+    items = random_pairs(setting, model, STEP)
+    half = model.inner.config.get_text_config().num_hidden_layers // 2
+    sides = [
+        Side(OURS, lambda: _cached(setting, model, items, half)),
+        Side(_UNCACHED, lambda: _sweep(setting, model, items, half)),
+        Side(_ALL_TRAINED, lambda: _sweep(setting, model, items, 0)),
+    ]
+    return compared(
+        alternate(sides, setting.repeats),
+        _UNCACHED,
+        work=f"{_SEEDS} seeds over {len(items)} random pairs, {half} layers frozen; the store starts empty",
+        notes=[
+            "by arithmetic: frozen layers cost a forward pass, trained ones three; so the store can save at most a "
+            f"quarter of the uncached cost (4/3), {20 / 16:.2f} over five seeds whose first fills it"
+        ],
+    )
+
+
+def _cached(setting: Setting, model: RewardModel, items: Sequence[Item], half: int) -> Run:
+    def open_store() -> None:
+        model.frozen = freeze_prefix(model.backbone, half)
+        assert model.frozen is not None, "the embedded backbone can be entered in its middle"
+
+    with _empty_cache():
+        return _sweep(setting, model, items, half, open_store)
+
+
+def _sweep(
+    setting: Setting, model: RewardModel, items: Sequence[Item], frozen: int, prepare: Callable[[], None] | None = None
+) -> Run:
+    model.requires_grad_(True)
+    freeze_layers(model, frozen)
+    seconds, losses = 0.0, []
+    for seed in range(_SEEDS):
+        draw_head(model, seed)
+        start = now()
+        if prepare is not None:
+            prepare()
+        seconds += now() - start
+        try:
+            run = timed(our_trainer(setting, model, items, seed=seed))
+        finally:
+            if model.frozen is not None:
+                model.frozen.store.close()
+                model.frozen = None
+        seconds += run.seconds
+        losses.append(run.loss or 0.0)
+    return Run(seconds, sum(losses) / len(losses))
+
+
+@contextmanager
+def _empty_cache() -> Iterator[None]:
+    """A cache folder of its own while frozen states are kept."""
+    before = os.environ.get("REWARDSMITH_CACHE")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["REWARDSMITH_CACHE"] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["REWARDSMITH_CACHE"]
+            else:
+                os.environ["REWARDSMITH_CACHE"] = before
