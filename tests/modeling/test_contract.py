@@ -233,7 +233,8 @@ SHAPES = {
     "mlp": {"head": "mlp", "pooling": "last"},
     "two layers": {"layers": [1, 3], "pooling": "mean"},
     "mlp on two layers": {"layers": [2, 3], "pooling": "max", "head": "mlp"},
-    "mixture": {"pooling": "mean", "head": "mixture", "experts": ["kind", "terse", "sure"]},
+    "mixture": {"pooling": "last", "head": "mixture", "experts": ["kind", "terse", "sure"]},
+    "mixture of means": {"layers": [1, 3], "pooling": "mean", "head": "mixture", "experts": ["kind", "terse"]},
 }
 
 
@@ -306,6 +307,7 @@ def _slow(model, prompt, responses):
             vector = torch.nn.functional.gelu(head.up.weight @ vector + head.up.bias)
         reward = head.out.weight[0] @ vector
         if model.info.head == "mixture":
-            reward = (head.gate.weight @ vector + head.gate.bias).softmax(0) @ (head.out.weight @ vector)
+            weights = (head.gate.weight @ output.last_hidden_state[0].mean(0) + head.gate.bias).softmax(0)
+            reward = weights @ (head.out.weight @ vector)
         rewards.append(float(reward))
     return rewards

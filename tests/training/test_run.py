@@ -283,7 +283,6 @@ def test_a_mixture_learns_which_set_a_text_is_from(
         backbone={
             "model": str(make_backbone("llama")),
             "max_length": 96,
-            "pooling": "mean",
             "head": "mixture",
             "experts": ["general", "opposite"],
         },

@@ -163,7 +163,7 @@ def own_head(info: ModelInfo, network: PreTrainedModel) -> Head | None:
     outputs = len(info.domains)
     head: Head
     if info.head == "mixture":
-        head = MixtureHead(width, len(info.experts or []), outputs)
+        head = MixtureHead(width, config.hidden_size, len(info.experts or []), outputs)
     elif info.head == "mlp":
         head = MLPHead(width, config.hidden_size, outputs)
     else:

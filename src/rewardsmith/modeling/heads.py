@@ -74,28 +74,28 @@ class LinearHead(nn.Module):
 
 
 class MixtureHead(nn.Module):
-    """Several linear heads, weighed by a gate that looks at the same pooled state: `Σ_k softmax(gate)_k reward_k`.
+    """Several linear heads, weighed by a gate: `Σ_k softmax(gate)_k reward_k`.
 
     For general sets whose tastes conflict: what is preferred then depends on what kind of dialogue it is (a mixture
-    of experts, Jacobs et al. 1991). Never portable.
+    of experts, Jacobs et al. 1991). The gate reads the mean over all tokens, prompt included, whatever the heads read.
+    Never portable.
     """
 
-    def __init__(self, width: int, experts: int, outputs: int) -> None:
+    def __init__(self, width: int, gate_width: int, experts: int, outputs: int) -> None:
         super().__init__()
-        self.gate = nn.Linear(width, experts)
+        self.gate = nn.Linear(gate_width, experts)
         self.out = nn.Linear(width, experts * outputs, bias=False)
         initialise(self.gate)
         initialise(self.out)
 
-    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
-        """Rewards [n, outputs] from pooled states [n, width]."""
-        weights = self.gate_logits(pooled).softmax(dim=-1)
-        rewards = apply_linear(self.out, pooled).view(len(pooled), -1, weights.shape[1])
-        return torch.einsum("nok,nk->no", rewards, weights)
+    def forward(self, pooled: torch.Tensor, gate: torch.Tensor) -> torch.Tensor:
+        """Rewards [n, outputs] from pooled states [n, width] and the logits of the gate [n, experts]."""
+        rewards = apply_linear(self.out, pooled).view(len(pooled), -1, gate.shape[1])
+        return torch.einsum("nok,nk->no", rewards, gate.softmax(dim=-1))
 
-    def gate_logits(self, pooled: torch.Tensor) -> torch.Tensor:
-        """How much each expert should count, [n, experts] before the softmax."""
-        return apply_linear(self.gate, pooled)
+    def gate_logits(self, mean: torch.Tensor) -> torch.Tensor:
+        """How much each expert should count, [n, experts] before the softmax, from the mean states [n, gate_width]."""
+        return apply_linear(self.gate, mean)
 
 
 Head = LinearHead | MLPHead | MixtureHead

@@ -153,7 +153,8 @@ class RewardModel(nn.Module):
         layers = self.info.layers or [-1]
         pooled = torch.cat([pool(states[k], rows, self.info.pooling) for k in layers], dim=-1)
         if isinstance(self.own_head, MixtureHead):
-            gate = self.own_head.gate_logits(pooled)
+            gate = self.own_head.gate_logits(pool(states[-1], rows, "mean"))
+            return self.own_head(pooled, gate), nll, tokens, gate
         rewards = self.own_head(pooled) if self.own_head is not None else apply_linear(self.head, pooled)
         return rewards, nll, tokens, gate
 
