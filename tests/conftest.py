@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,7 +24,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from rewardsmith.preferences.record import Message, Preference
 
 if TYPE_CHECKING:
+    from torch import nn
     from transformers import PreTrainedTokenizerFast
+
+    from rewardsmith.modeling.reward_model import RewardModel
 
 VOCABULARY = 320
 """Rows of every tiny embedding: a little more than the tokenizer has, as real models do."""
@@ -121,6 +125,9 @@ ARCHITECTURES = {
     ),
 }
 
+ABSOLUTE = {"opt": Architecture("opt", _SHAPE | {"ffn_dim": 48, "word_embed_proj_dim": 32}, True, "score")}
+"""Decoders that learn a vector for each position: only prompt trees are tried on them."""
+
 
 @pytest.fixture(params=ARCHITECTURES)
 def architecture(request: pytest.FixtureRequest) -> str:
@@ -131,6 +138,12 @@ def architecture(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=[name for name, a in ARCHITECTURES.items() if a.decoder])
 def decoder(request: pytest.FixtureRequest) -> str:
     """Name of each decoder in turn."""
+    return request.param
+
+
+@pytest.fixture(params=[name for name, a in (ARCHITECTURES | ABSOLUTE).items() if a.decoder])
+def tree_decoder(request: pytest.FixtureRequest) -> str:
+    """Name of each decoder in turn, those with learnt positions too."""
     return request.param
 
 
@@ -205,7 +218,7 @@ def make_backbone(
         key = f"{name} {settings} {tokenizer}"
         if key not in made:
             folder = tmp_path_factory.mktemp(name)
-            _save_backbone(ARCHITECTURES[name], settings or {}, make_tokenizer, tokenizer, folder)
+            _save_backbone((ARCHITECTURES | ABSOLUTE)[name], settings or {}, make_tokenizer, tokenizer, folder)
             made[key] = folder
         return made[key]
 
@@ -230,6 +243,65 @@ def _save_backbone(
     kind = AutoModelForCausalLM if architecture.decoder else AutoModelForMaskedLM
     kind.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def model_of(make_backbone: Callable[..., Path]) -> Callable[[str, str], RewardModel]:
+    """A tiny model by architecture and pooling, made once: it can imitate, and its rewards are about 1."""
+    import torch
+
+    from rewardsmith.modeling.building import build_reward_model, prepare_imitation
+    from rewardsmith.modeling.spec import BackboneSpec
+
+    made: dict[tuple[str, str], RewardModel] = {}
+
+    def make(name: str, pooling: str) -> RewardModel:
+        if (name, pooling) not in made:
+            spec = BackboneSpec(model=str(make_backbone(name)), pooling=pooling, max_length=128)
+            model = build_reward_model(spec)
+            prepare_imitation(model, spec)
+            torch.manual_seed(1)
+            for parameter in model.head.parameters():
+                torch.nn.init.normal_(parameter, std=0.2)
+            made[name, pooling] = model.eval()
+        return made[name, pooling]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def in_double() -> Callable[[nn.Module], AbstractContextManager[None]]:
+    """Computes in float64 throughout: `with in_double(model): ...`"""
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    from rewardsmith.modeling import imitation
+
+    class Double(TorchFunctionMode):
+        """Norms and heads compute in float32 whatever their input: within this mode they do it in float64."""
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            def wider(a: Any) -> Any:
+                return torch.float64 if a is torch.float32 else a
+
+            args, kwargs = [wider(a) for a in args], {k: wider(a) for k, a in (kwargs or {}).items()}
+            return (torch.Tensor.double if func is torch.Tensor.float else func)(*args, **kwargs)
+
+    @contextmanager
+    def double(model: nn.Module) -> Iterator[None]:
+        default = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        model.double()
+        try:
+            with Double(), pytest.MonkeyPatch.context() as patch:
+                # The recomputation of a checkpoint leaves the mode.
+                patch.setattr(imitation, "checkpoint", lambda function, *args, use_reentrant: function(*args))
+                yield
+        finally:
+            model.float()
+            torch.set_default_dtype(default)
+
+    return double
 
 
 @pytest.fixture(scope="session")

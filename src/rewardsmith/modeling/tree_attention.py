@@ -20,7 +20,7 @@ from rewardsmith.batching.rows import Node, Rows
 NAME = "rewardsmith_tree"
 
 
-VERIFIED = frozenset({"llama", "qwen3", "gemma", "gemma2", "gemma3_text", "mistral", "gpt_neox"})
+VERIFIED = frozenset({"llama", "qwen3", "gemma", "gemma2", "gemma3_text", "mistral", "gpt_neox", "opt"})
 """Model types that the tests hold equal to padded rows; any other is compared once before it is used (`tree_check`)."""
 
 _LAYERS = {"full_attention", "sliding_attention"}
