@@ -197,7 +197,7 @@ def test_two_outputs_rank_the_same_text_apart() -> None:
 def test_a_process_without_work_still_has_a_loss_with_a_gradient() -> None:
     filler = _item([1.0, 0.0], reference=((0.1,), (0.2,)))
     idle = Collator(LossSpec(imitation=1.0, distillation=1.0), LAYOUT, filler)([])
-    assert idle.counts.tolist() == [0.0] * 4 and len(idle.rows) == 1
+    assert idle.counts.tolist() == [0.0] * 5 and len(idle.rows) == 1
     rewards = torch.zeros(1, 1, requires_grad=True)
     ranking_loss(rewards, idle.pairs).backward()
     assert rewards.grad is not None and rewards.grad.abs().sum() == 0

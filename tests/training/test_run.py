@@ -296,7 +296,7 @@ def test_a_mixture_learns_which_set_a_text_is_from(
 
 
 def test_stages_from_the_same_weights_share_one_store_of_frozen_states(
-    run_tiny: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run_tiny: Run, make_backbone: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from rewardsmith.modeling.state_store import StateStore
 
@@ -309,7 +309,11 @@ def test_stages_from_the_same_weights_share_one_store_of_frozen_states(
         kept.append(self._rows > before)
 
     monkeypatch.setattr(StateStore, "put", counted)
-    run_tiny(general={"freeze_layers": 1}, custom={"freeze_layers": 1}, backbone={"depth": 2})
+    run_tiny(
+        general={"freeze_layers": 1},
+        custom={"freeze_layers": 1},
+        backbone={"model": str(make_backbone("llama")), "max_length": 96},
+    )
     folders = list((tmp_path / "cache" / "frozen").iterdir())
     assert len(folders) == 1, "the general stage left the first layer alone"
     assert all(kept), "the second stage could write too"

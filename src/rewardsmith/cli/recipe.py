@@ -42,11 +42,16 @@ def copy(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Where to.")],
     overwrite: Overwrite = False,
 ) -> None:
-    """Copies a shipped recipe to a file of your own."""
+    """Copies a shipped recipe to a file of your own.
+
+    accelerate/ddp, accelerate/fsdp2, accelerate/zero2 and accelerate/zero3 are configurations for several GPUs; their
+    first lines say how to use them.
+    """
     from rewardsmith.training.shipped import copy_recipe
 
     copy_recipe(name, out, overwrite=overwrite)
-    stderr().print(f"{out}: now name your files in it, then: rewardsmith recipe check {out}", highlight=False)
+    told = f"{out}: now edit it; a recipe with your files is checked by: rewardsmith recipe check {out}"
+    stderr().print(told, highlight=False)
 
 
 @app.command()

@@ -36,13 +36,15 @@ def train(
 
     loaded = load_recipe(recipe_path(recipe), overrides)
     check_paths(loaded, recipe)
+    from rewardsmith.training.run import is_main, run_recipe
+
     if dry_run:
         from rewardsmith.training.planning import plan_run
 
-        stdout().print(plan_run(loaded).to_text(), highlight=False, markup=False)
+        if is_main():
+            stdout().print(plan_run(loaded).to_text(), highlight=False, markup=False)
         return
     from rewardsmith.reporting.tables import print_result
-    from rewardsmith.training.run import is_main, run_recipe
 
     folder = out or Path("runs") / loaded.name
     result = run_recipe(loaded, folder, stderr(), overwrite=overwrite)

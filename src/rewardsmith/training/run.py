@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,6 +22,9 @@ from rewardsmith.training.run_folder import RunFolder, fingerprint
 from rewardsmith.training.stages import Workplace, run_job
 from rewardsmith.training.testing import evaluate_run
 
+if TYPE_CHECKING:
+    from accelerate import PartialState
+
 
 def run_recipe(recipe: Recipe, out: Path, console: Console, *, overwrite: bool = False) -> EvaluationResult:
     """Runs `recipe` in the folder `out`, or goes on with the same run there.
@@ -29,9 +33,7 @@ def run_recipe(recipe: Recipe, out: Path, console: Console, *, overwrite: bool =
         UserError: recipe, data or folder cannot be used as asked.
         TrainingError: the loss is not finite.
     """
-    from accelerate import PartialState
-
-    state = PartialState()
+    state = _processes()
     data = load_data(recipe)
     jobs = plan_jobs(recipe, data)
     folder = RunFolder(out)
@@ -59,9 +61,15 @@ def run_recipe(recipe: Recipe, out: Path, console: Console, *, overwrite: bool =
 
 def is_main() -> bool:
     """Whether this process speaks for all of a run."""
-    from accelerate import PartialState
+    return bool(_processes().is_main_process)
 
-    return bool(PartialState().is_main_process)
+
+def _processes() -> PartialState:
+    """This process among the launcher's; accelerate finds those on CPUs only where it is told to look for them."""
+    from accelerate import PartialState
+    from accelerate.utils import parse_flag_from_env
+
+    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU"))
 
 
 def _write_report(result: EvaluationResult, folder: RunFolder) -> None:

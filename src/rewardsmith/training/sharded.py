@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from accelerate.utils import parse_flag_from_env
 from transformers import Trainer
@@ -27,6 +29,14 @@ def weights_are_sharded() -> bool:
             raise UserError("FSDP1 is not supported; set fsdp_version: 2 in accelerate's configuration")
         return True
     return parse_flag_from_env("ACCELERATE_USE_DEEPSPEED") and os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE") == "3"
+
+
+def keep_outputs(trainer: Trainer) -> None:
+    """Lets rewards leave the model in float32: accelerate's policy for bfloat16 would round them on the way out."""
+    plugin: Any = getattr(trainer.accelerator.state, "fsdp_plugin", None)
+    policy = getattr(plugin, "mixed_precision_policy", None)
+    if policy is not None:
+        plugin.mixed_precision_policy = replace(policy, output_dtype=None)
 
 
 def gathered(trainer: Trainer, like: Callable[[], RewardModel]) -> RewardModel | None:

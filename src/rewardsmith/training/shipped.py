@@ -1,4 +1,7 @@
-"""The recipes that come with the package: by name, or as a start for one's own."""
+"""The recipes that come with the package: by name, or as a start for one's own.
+
+Beside them, as `accelerate/NAME`, lie configurations for `accelerate launch`; they are no recipes and are not listed.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def recipe_path(name: str) -> Path:
     shipped = FOLDER / f"{name}.yaml"
     if shipped.is_file():
         return shipped
-    names = [p.stem for p in FOLDER.glob("*.yaml")]
+    names = [p.relative_to(FOLDER).with_suffix("").as_posix() for p in FOLDER.rglob("*.yaml")]
     raise RecipeError(f"there is no recipe {name!r}{nearest(name, names)}; see: rewardsmith recipe list")
 
 

@@ -29,7 +29,7 @@ from rewardsmith.training.losses import (
     ranking_loss,
 )
 from rewardsmith.training.recipe import LossSpec
-from rewardsmith.training.sharded import weights_are_sharded
+from rewardsmith.training.sharded import keep_outputs, weights_are_sharded
 
 _COMPARED = 4
 """Items that an untried architecture is compared on, with trees and without, before it is trained."""
@@ -77,6 +77,7 @@ class PreferenceTrainer(Trainer):
         # Our losses are divided by the counts of the whole accumulated batch already.
         self.loss_is_scaled_for_ga = True
         self.sharded = weights_are_sharded()
+        keep_outputs(self)
         if self.sharded and losses.l2_sp:
             raise UserError("l2_sp needs whole weights, and FSDP and ZeRO-3 shard them; take distillation, or DDP")
         # Held for this loss alone: where weights are sharded, a reference to the whole ones would keep their memory.
