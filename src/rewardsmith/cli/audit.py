@@ -52,7 +52,7 @@ def audit(
         loaded.preferences,
         token_counter=counter,
         max_length=max_length,
-        splits={source: loaded.preferences, **others} if others else None,
+        splits={f"{source} (audited)": loaded.preferences, **others} if others else None,
     )
     if as_json:
         print(report.model_dump_json(indent=2))
