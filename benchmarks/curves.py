@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel
 
-from benchmarks.measured import OURS
-from benchmarks.peers import BATCH_SIZES, best_options, pair_rows, peer_network, trl_trainer
+from benchmarks.peers import BATCH_SIZES, best_options, pair_rows, peer_network, trl_side
 from benchmarks.timing import Run, Side, alternate, say
-from benchmarks.training import our_trainer, timed
+from benchmarks.training import our_side
 from benchmarks.workload import SEED, Setting, reward_model
 from rewardsmith.batching.items import Item, Judgement
 from rewardsmith.batching.rows import DEFAULT_TOKEN_BUDGET
@@ -60,10 +59,10 @@ def _point(setting: Setting, model: RewardModel, network: PreTrainedModel, axis:
     budget = max(DEFAULT_TOKEN_BUDGET, item.tokens)
 
     def padded() -> Run:
-        runs = [timed(trl_trainer(setting, network, model, own, options)) for own in rows]
+        runs = [trl_side(setting, PADDED, network, model, own, options).run() for own in rows]
         return Run(sum(run.seconds for run in runs))
 
-    sides = [Side(OURS, lambda: timed(our_trainer(setting, model, [item], token_budget=budget))), Side(PADDED, padded)]
+    sides = [our_side(setting, model, [item], token_budget=budget), Side(PADDED, padded)]
     rounds = alternate(sides, setting.repeats)
     return Point(axis, at, {name: statistics.median(r.seconds for r in runs) for name, runs in rounds.items()})
 

@@ -18,11 +18,12 @@ import psutil
 import torch
 from transformers import Trainer
 
+from benchmarks.measured import OURS
 from benchmarks.peers import AS_IT_COMES, best_options, pair_rows, peer_network, trl_trainer
 from benchmarks.training import our_trainer, timed
 from benchmarks.workload import STEP, Setting, random_pairs, reward_model
 
-OURS, OURS_CHECKPOINTED = "ours", "ours, checkpointing"
+OURS_CHECKPOINTED = f"{OURS}, checkpointing"
 TRL, TRL_CHECKPOINTED = "TRL without checkpointing", "TRL as it comes"
 SIDES = (OURS, TRL, OURS_CHECKPOINTED, TRL_CHECKPOINTED)
 _EVERY = 0.005

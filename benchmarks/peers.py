@@ -15,7 +15,8 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from trl.trainer.reward_config import RewardConfig
 from trl.trainer.reward_trainer import RewardTrainer
 
-from benchmarks.training import LEARNING_RATE
+from benchmarks.timing import Side
+from benchmarks.training import LEARNING_RATE, timed
 from benchmarks.workload import LENGTH, SEED, STEP, Setting
 from rewardsmith.batching.items import Item
 from rewardsmith.modeling.backbone import quiet
@@ -97,6 +98,19 @@ def trl_trainer(
     )
     data = datasets.Dataset.from_list(list(rows))
     return kind(model=network, args=arguments, train_dataset=data, processing_class=model.tokenizer)
+
+
+def trl_side(
+    setting: Setting,
+    name: str,
+    network: PreTrainedModel,
+    model: RewardModel,
+    rows: Sequence[dict[str, list[int]]],
+    options: Options,
+    kind: type[RewardTrainer] = RewardTrainer,
+) -> Side:
+    """One pass of TRL's over the rows."""
+    return Side(name, lambda: timed(trl_trainer(setting, network, model, rows, options, kind)))
 
 
 def batch_sizes_that_fit(setting: Setting, network: PreTrainedModel, rows: Sequence[dict[str, list[int]]]) -> list[int]:

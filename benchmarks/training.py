@@ -15,7 +15,8 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_utils import SaveStrategy
 
-from benchmarks.timing import Run
+from benchmarks.measured import OURS
+from benchmarks.timing import Run, Side
 from benchmarks.workload import SEED, STEP, Setting
 from rewardsmith.batching.items import Item
 from rewardsmith.batching.rows import DEFAULT_TOKEN_BUDGET
@@ -75,6 +76,11 @@ def our_trainer(
     arguments = training_arguments(spec, len(items), seed, setting.scratch / "ours")
     arguments.save_strategy = SaveStrategy.NO
     return PreferenceTrainer(model, arguments, items, losses or LossSpec(), batch_size=step, token_budget=token_budget)
+
+
+def our_side(setting: Setting, model: RewardModel, items: Sequence[Item], **how: Any) -> Side:
+    """One pass of ours over the items; `how` goes to `our_trainer`."""
+    return Side(OURS, lambda: timed(our_trainer(setting, model, items, **how)))
 
 
 def _allocate_states(optimizer: torch.optim.Optimizer) -> None:

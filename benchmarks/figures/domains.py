@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from benchmarks.figures.pairs import TRL, TRL_BEST, our_side
+from benchmarks.figures.pairs import TRL, TRL_BEST
 from benchmarks.measured import Measured, compared
-from benchmarks.peers import AS_IT_COMES, Options, best_options, by_length, pair_rows, peer_network, trl_trainer
+from benchmarks.peers import AS_IT_COMES, best_options, by_length, pair_rows, peer_network, trl_side
 from benchmarks.timing import Run, Side, alternate
-from benchmarks.training import timed
+from benchmarks.training import our_side
 from benchmarks.workload import DOMAINS, Setting, domain_queries, one_domain_each, reward_model
 from rewardsmith.batching.items import build_items
 
@@ -27,9 +27,9 @@ def dsp_listwise(setting: Setting) -> Measured:
     network, unchecked = peer_network(setting, model), peer_network(setting, model)
     best = best_options(_BATCH, step=4 * _LISTS)
     sides = [
-        our_side(setting, model, items, _LISTS),
-        Side(TRL, lambda: timed(trl_trainer(setting, network, model, rows, AS_IT_COMES))),
-        Side(TRL_BEST, lambda: timed(trl_trainer(setting, unchecked, model, by_length(rows), best))),
+        our_side(setting, model, items, step=_LISTS),
+        trl_side(setting, TRL, network, model, rows, AS_IT_COMES),
+        trl_side(setting, TRL_BEST, unchecked, model, by_length(rows), best),
     ]
     return compared(
         alternate(sides, setting.repeats),
@@ -48,15 +48,15 @@ def four_domains(setting: Setting) -> Measured:
     heads = [weight.clone() for weight in model.head.state_dict()["weight"]]
     rows = [pair_rows(items, output=k) for k in range(len(DOMAINS))]
 
-    def one_run_each(options: Options) -> Run:
+    def one_run_each() -> Run:
         runs = []
         for k in range(len(DOMAINS)):
             with torch.no_grad():
                 network.get_submodule("score").get_parameter("weight").copy_(heads[k])
-            runs.append(timed(trl_trainer(setting, network, model, rows[k], options)))
+            runs.append(trl_side(setting, TRL, network, model, rows[k], AS_IT_COMES).run())
         return Run(sum(run.seconds for run in runs), sum(run.loss or 0.0 for run in runs) / len(runs))
 
-    sides = [our_side(setting, model, items, _LISTS), Side(TRL, lambda: one_run_each(AS_IT_COMES))]
+    sides = [our_side(setting, model, items, step=_LISTS), Side(TRL, one_run_each)]
     return compared(
         alternate(sides, setting.repeats),
         TRL,

@@ -12,10 +12,10 @@ import torch
 from torch.nn import functional as F
 from trl.trainer.reward_trainer import RewardTrainer
 
-from benchmarks.measured import OURS, Measured, compared
-from benchmarks.peers import best_options, by_length, pair_rows, peer_network, trl_trainer
-from benchmarks.timing import Side, alternate, fastest
-from benchmarks.training import our_trainer, timed
+from benchmarks.measured import Measured, compared
+from benchmarks.peers import best_options, by_length, pair_rows, peer_network, trl_side
+from benchmarks.timing import alternate, fastest
+from benchmarks.training import our_side
 from benchmarks.workload import STEP, Setting, random_pairs, reward_model
 from rewardsmith.modeling.building import prepare_imitation
 from rewardsmith.modeling.spec import BackboneSpec
@@ -47,16 +47,11 @@ def imitation(setting: Setting) -> Measured:
     rows, network = by_length(pair_rows(items)), peer_network(setting, model)
     prepare_imitation(model, BackboneSpec(model=str(model.info.provenance["backbone"])))
     sides = {
-        b: Side(
-            f"two passes ({b} pairs each)",
-            lambda b=b: timed(  # type: ignore[misc]
-                trl_trainer(setting, network, model, rows, best_options(b), TwoPasses)
-            ),
-        )
+        b: trl_side(setting, f"two passes ({b} pairs each)", network, model, rows, best_options(b), TwoPasses)
         for b in _SIZES
     }
     best = fastest(sides)
-    ours = Side(OURS, lambda: timed(our_trainer(setting, model, items, losses=_LOSSES)))
+    ours = our_side(setting, model, items, losses=_LOSSES)
     return compared(
         alternate([ours, sides[best]], setting.repeats),
         sides[best].name,

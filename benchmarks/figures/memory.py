@@ -6,8 +6,8 @@ import json
 import subprocess
 import sys
 
-from benchmarks.footprint import OURS, OURS_CHECKPOINTED, SIDES, TRL, TRL_CHECKPOINTED
-from benchmarks.measured import Measured
+from benchmarks.footprint import OURS_CHECKPOINTED, SIDES, TRL, TRL_CHECKPOINTED
+from benchmarks.measured import OURS, Measured
 from benchmarks.timing import Ratio, say
 from benchmarks.workload import STEP, Setting
 from rewardsmith.errors import RewardsmithError

@@ -100,6 +100,12 @@ def test_inspect_and_audit_speak_json(cli: Cli, pairs: Path) -> None:
     assert json.loads(cli("audit", pairs, "--json").out)["findings"]
 
 
+def test_a_set_audited_against_itself_is_found_out(cli: Cli, pairs: Path) -> None:
+    report = json.loads(cli("audit", pairs, "--against", pairs, "--json").out)
+    grades = {finding["check"]: finding["grade"] for finding in report["findings"]}
+    assert grades["shared_prompts"] == "fail"
+
+
 def test_a_strict_audit_exits_1(cli: Cli, tmp_path: Path) -> None:
     rows = [{"prompt": f"{k}?", "chosen": "yes " * 9, "rejected": "no"} for k in range(40)]
     file = tmp_path / "long.jsonl"

@@ -61,7 +61,7 @@ def _output_layer(model: RewardModel) -> tuple[nn.Module, str]:
 
 def _rows_of(model: RewardModel, output: int) -> list[int]:
     """The rows of the output layer that give one output: a mixture has one for each expert."""
-    experts = len(model.info.experts or [""])
+    experts = len(model.info.experts) if model.info.experts else 1
     return list(range(output * experts, (output + 1) * experts))
 
 

@@ -20,11 +20,10 @@ def audit_text(report: AuditReport) -> Table:
     order = list(_STYLE)[::-1]
     title = f"{report.records} records, {report.prompts} prompts, {report.pairs} pairs that rank something"
     table = Table(title=title, title_justify="left")
-    for column in ("grade", "check", "finding"):
+    exemplified = any(finding.examples for finding in report.findings)
+    for column in ("grade", "check", "finding", *(["for example"] if exemplified else [])):
         table.add_column(column, overflow="fold")
-    if any(finding.examples for finding in report.findings):
-        table.add_column("for example", overflow="fold")
     for finding in sorted(report.findings, key=lambda f: order.index(f.grade)):
-        examples = [", ".join(finding.examples[:2])] if len(table.columns) > 3 else []
+        examples = [", ".join(finding.examples[:2])] if exemplified else []
         table.add_row(Text(finding.grade, style=_STYLE[finding.grade]), finding.check, finding.message, *examples)
     return table

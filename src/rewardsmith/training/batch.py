@@ -82,16 +82,15 @@ class Collator:
 
     def __call__(self, items: Sequence[Item]) -> Batch:
         """Lays out `items`; rewards then come in the order of their responses."""
-        idle = not items
-        if idle:
-            items = [replace(self.filler, responses=self.filler.responses[:1], judgements=())]
+        if not items:
+            items = [replace(self.filler, responses=self.filler.responses[:1], judgements=(), expert=None)]
         sequences = [response for item in items for response in item.responses]
         imitated = [flag for item in items for flag in self._imitated(item)]
         rows = self.layout.rows(sequences, imitated if self.losses.imitation else None)
         pairs, units = self._pairs(items, general_only=False)
         kept, kept_units = self._pairs(items, general_only=True)
         labelled = sum(len(r.lm_target) for r in rows)
-        experts = [-1 if item.expert is None or idle else item.expert for item in items]
+        experts = [-1 if item.expert is None else item.expert for item in items]
         sizes = [len(item.responses) for item in items]
         return Batch(
             rows=rows,

@@ -171,23 +171,17 @@ def _plan_job(
     if text is not None:
         _, counts = build_items(preferences, text, job.domains)
     else:
-        tokens = sum(
-            (sum(len(m.content) for m in p.prompt) + len(response_text(r))) / _CHARACTERS_PER_TOKEN
-            for p in preferences
-            for r in p.responses
-        )
-        once = sum(
-            (sum(len(m.content) for m in p.prompt) + sum(len(response_text(r)) for r in p.responses))
-            / _CHARACTERS_PER_TOKEN
-            for p in preferences
-        )
+        prompts = [sum(len(m.content) for m in p.prompt) for p in preferences]
+        responses = [sum(len(response_text(r)) for r in p.responses) for p in preferences]
+        repeated = sum(n * (len(p.responses) - 1) for n, p in zip(prompts, preferences, strict=True))
+        once = (sum(prompts) + sum(responses)) / _CHARACTERS_PER_TOKEN
         ranking = sum(bool(p.pairs()) for p in preferences)
         counts = ItemCounts(
             preferences=len(preferences),
             items=ranking,
             ranking=ranking,
             ranking_nothing=len(preferences) - ranking,
-            tokens=round(tokens),
+            tokens=round(once + repeated / _CHARACTERS_PER_TOKEN),
             tree_tokens=round(once),
             prompts_cut=0,
             responses_cut=0,

@@ -64,7 +64,6 @@ class PreferenceTrainer(Trainer):
         self.losses, self.batch_size, self.evaluator = losses, batch_size, evaluator
         self.head_learning_rate = head_learning_rate
         ensure_trees(model, [sequence for item in items[:_COMPARED] for sequence in item.responses])
-        self._trees = model.trees
         layout = model.layout(token_budget, "sequence" if losses.imitation_scaling == "sequence" else "response")
         super().__init__(
             model=model,
@@ -86,9 +85,10 @@ class PreferenceTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches already shared out over processes, so accelerate must not share them out again."""
+        assert isinstance(self.model, RewardModel)
         items: Any = self.train_dataset
         batches = ShardedBatches(
-            [item.tree_tokens if self._trees else item.tokens for item in items],
+            [item.tree_tokens if self.model.trees else item.tokens for item in items],
             self.batch_size,
             self.args.gradient_accumulation_steps,
             rank=self.args.process_index,
