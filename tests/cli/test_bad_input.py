@@ -72,9 +72,11 @@ def test_skipping_counts_what_is_left_out(cli: Cli, tmp_path: Path, model: Path)
     path = tmp_path / "some.jsonl"
     path.write_bytes(BAD_FILES["torn"][0] + json.dumps(GOOD | {"scores": ["x", 0]}).encode())
     outcome = cli("inspect", path, "--on-error", "skip")
-    assert outcome.code == 0 and "2 bad rows dropped" in outcome.out and "line 2" in outcome.out
+    assert outcome.code == 0 and "2 bad rows were left out" in outcome.out and "line 4" in outcome.out
+    outcome = cli("audit", path, "--on-error", "skip", "--json")
+    assert outcome.code == 0 and "line 4" in " ".join(json.loads(outcome.out)["notes"])
     outcome = cli("score", "-m", model, path, "--on-error", "skip")
-    assert outcome.code == 0 and "2 bad rows" in outcome.err and len(outcome.out.splitlines()) == 2
+    assert outcome.code == 0 and "line 4" in outcome.err and len(outcome.out.splitlines()) == 2
     outcome = cli("convert", path, tmp_path / "out.jsonl", "--on-error", "skip")
     assert outcome.code == 0 and "2 bad rows" in outcome.err
 
@@ -258,3 +260,45 @@ def _recipe(folder: Path, general: Path, backbone: dict[str, Any], more: dict[st
     stages = [{"stage": "general", "sets": ["general"], "batch_size": 4, "evaluations": 0}]
     path.write_text(json.dumps({"name": "r", "backbone": backbone, "data": data, "stages": stages}), encoding="utf-8")
     return path
+
+
+def test_evaluate_says_what_is_wrong_before_it_scores(
+    cli: Cli, model: Path, general: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rewardsmith.modeling.scoring import ModelScorer
+
+    monkeypatch.setattr(ModelScorer, "__call__", lambda *_: pytest.fail("it scored"))
+    asked = ["evaluate", "-m", model, "-d", general]
+    plots, file = tmp_path / "plots", tmp_path / "file"
+    plots.mkdir()
+    for path in (plots / "accuracy.png", file):
+        path.write_text("mine", encoding="utf-8")
+    _one_line(cli(*asked, "--plots", plots), "--overwrite")
+    _one_line(cli(*asked, "--json", file), "--overwrite")
+    _one_line(cli(*asked, "--json", file / "out.json"), "is no folder")
+    _one_line(cli(*asked, "-m", model), "named twice")
+    _one_line(cli(*asked, "--domain", "nonsense"), "no domain 'nonsense'")
+    assert (plots / "accuracy.png").read_text(encoding="utf-8") == "mine"
+
+
+def test_evaluate_says_that_dialogues_were_cut(cli: Cli, model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "long.jsonl"
+    path.write_text(json.dumps({"prompt": "why " * 200, "chosen": "a b", "rejected": "c"}), encoding="utf-8")
+    outcome = cli("evaluate", "-m", model, "-d", path)
+    assert outcome.code == 0 and "2 dialogues are longer than 96 tokens" in outcome.err
+
+
+def test_nothing_to_plot_is_said(cli: Cli, model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "tie.jsonl"
+    path.write_text(json.dumps({"prompt": "why", "responses": ["a", "b"], "scores": [1, 1]}), encoding="utf-8")
+    outcome = cli("evaluate", "-m", model, "-d", path, "--plots", tmp_path / "plots")
+    assert outcome.code == 0 and "nothing to plot" in outcome.err and not (tmp_path / "plots").exists()
+
+
+def test_a_file_is_no_model(cli: Cli, model: Path, general: Path) -> None:
+    _one_line(cli("score", "-m", model / "config.json", general), "is a file")
+
+
+def test_a_recipe_that_is_no_text(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_bytes(b"name: \xff")
+    _one_line(cli("recipe", "show", tmp_path / "bad.yaml"), "cannot be read")

@@ -55,6 +55,7 @@ def test_a_domain_keeps_its_own_and_what_names_none(tmp_path: Path) -> None:
         ({"prompt": "Why?", "responses": []}, "'responses' is empty"),
         ({"prompt": "Why?", "responses": "a"}, "'responses' must be a list"),
         ({"prompt": "Why?", "response": 3}, "'response' must be text"),
+        ({"prompt": "Why?", "response": ["a", "b"]}, "call the field 'responses'"),
         ({"prompt": " ", "response": "a"}, "'prompt' is empty"),
         ({"responses": ["a"]}, "'prompt' is missing"),
         ({"prompt": "Why?"}, "'responses' is missing"),
@@ -68,12 +69,19 @@ def test_bad_rows(tmp_path: Path, row: Any, said: str) -> None:
         list(CandidateReader(source))
     assert said in str(caught.value) and "line 2" in str(caught.value) and "--on-error skip" in str(caught.value)
     reader = CandidateReader(source, on_error="skip")
-    assert len(list(reader)) == 2 and reader.dropped == 1
+    assert len(list(reader)) == 2
+    assert reader.notes[0] == "1 bad row was left out:" and "line 2" in reader.notes[1]
 
 
 def test_a_torn_first_row_does_not_hide_what_the_file_is(tmp_path: Path) -> None:
-    reader = CandidateReader(_file(tmp_path, "{torn", {"prompt": "Why?", "responses": ["a"]}), on_error="skip")
-    assert len(list(reader)) == 1 and reader.dropped == 1
+    for bad in ("{torn", {"question": "Why?"}):
+        reader = CandidateReader(_file(tmp_path, bad, {"prompt": "Why?", "responses": ["a"]}), on_error="skip")
+        assert len(list(reader)) == 1 and len(reader.notes) == 2
+
+
+def test_ids_and_domains_are_labels(tmp_path: Path) -> None:
+    (found,) = CandidateReader(_file(tmp_path, {"id": 0, "domain": 3, "prompt": "Why?", "responses": ["a"]}))
+    assert (found.id, found.domain) == ("0", "3")
 
 
 def test_nothing_at_all(tmp_path: Path) -> None:

@@ -96,7 +96,8 @@ def test_skipping_counts_all_and_remembers_some(jsonl, monkeypatch):
     loaded = load_preferences(path, on_error="skip", format="trl")
     assert (len(loaded), loaded.counts.dropped, len(loaded.dropped)) == (1, 4, 2)
     assert (loaded.dropped[0].place, loaded.dropped[0].reason) == ("line 2", "'rejected' is missing")
-    assert "4 bad rows dropped; the first, line 2: 'rejected' is missing" in loaded.notes
+    lines = [f"  line {k}: 'rejected' is missing" for k in (2, 3)]
+    assert loaded.notes[1:] == ["4 bad rows were left out:", *lines, "  and 2 more"]
 
 
 def test_stops_at_a_torn_line_and_says_what_to_do(jsonl):

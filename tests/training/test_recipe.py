@@ -87,6 +87,15 @@ def test_stages_must_hold_together(stage: dict[str, Any], said: str) -> None:
 def test_all_faults_come_at_once() -> None:
     said = _message(_minimal(sed=1, backbone={"depth": 0}, split={"train": 0.9}))
     assert "my.yaml:" in said and "'sed'" in said and "backbone.depth" in said and "add up to 1" in said
+    stages = [{"stage": "general", "sets": ["piars"], "epochs": 0}, {"stage": "custom", "sets": 3, "start": "genral"}]
+    said = _message(_minimal(stages=stages, evaluation={"sets": ["none"]}))
+    for part in ("epochs", "'piars' (did you mean 'pairs'?)", "'genral' is no earlier stage", "evaluation.sets"):
+        assert part in said, part
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+def test_numbers_are_finite(number: float) -> None:
+    assert "finite" in _message(_minimal(stages=[{"stage": "general", "sets": ["pairs"], "epochs": number}]))
 
 
 def test_two_stages_of_one_name_are_refused() -> None:
@@ -147,9 +156,10 @@ def test_paths_are_relative_to_the_recipe_and_checked_all_at_once(recipe_path_of
     recipe = load_recipe(recipe_path_of, ["data.mine.path=./gone.jsonl", "backbone.model=./no-model"])
     assert recipe.data["pairs"].path == str(recipe_path_of.parent / "pairs.jsonl")
     recipe.stages[1].start = "./no-start"
+    recipe.data["pairs"].format = "jsonl"
     with pytest.raises(RecipeError) as caught:
         check_paths(recipe, "mine.yaml")
-    for part in ("data.mine.path", "backbone.model", "stages.1.start"):
+    for part in ("data.mine.path", "data.pairs: there is no format", "backbone.model", "stages.1.start"):
         assert part in str(caught.value)
 
 

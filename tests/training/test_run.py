@@ -187,6 +187,22 @@ def test_a_plain_set_in_a_custom_stage_is_its_own_domain(run_tiny: Run, preferen
     assert {p.name for p in (run / "models").iterdir()} == {"general", "mine"}
 
 
+def test_a_domains_name_never_leaves_the_runs_folder(run_tiny: Run, tmp_path: Path) -> None:
+    rows = [
+        {"prompt": f"q {k}", "responses": [f"yes {k}", "no"], "scores": [1, 0], "domain": domain}
+        for k in range(20)
+        for domain in ("Q/A", "../up")
+    ]
+    path = tmp_path / "named.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    stages = [{"stage": "custom", "sets": ["named"], "joint": joint, "name": name, "evaluations": 0, "max_steps": 1}
+              for name, joint in (("", True), ("each", False))]  # fmt: skip
+    run = run_tiny(data={"named": {"path": str(path)}}, stages=stages)
+    assert {p.name for p in (run / "models").iterdir()} == {"Q-A", "-up", "each-Q-A", "each--up"}
+    assert RewardModel.from_pretrained(run, domain="Q/A").info.domains == ["Q/A"]
+    assert not list(tmp_path.glob("up*"))
+
+
 def test_a_joint_stage_makes_a_model_for_each_domain(run_tiny: Run, weights_of: Weights) -> None:
     run = run_tiny(general=None, custom={"domains": None, "joint": True})
     academy, business = (weights_of(run / "models" / name) for name in ("academy", "business"))

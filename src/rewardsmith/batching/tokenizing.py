@@ -34,6 +34,11 @@ class TokenizedResponse:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether something had to be left out."""
+        return self.prompt_cut + self.response_cut > 0
+
 
 class ConversationTokenizer:
     """Turns prompts with responses into token ids of at most `max_length`.

@@ -20,7 +20,7 @@ def audit(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Count tokens with this model's tokenizer.")
     ] = None,
-    max_length: Annotated[int | None, typer.Option("--max-length", help="Say what cutting there does.")] = None,
+    max_length: Annotated[int | None, typer.Option("--max-length", min=1, help="Say what cutting there does.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 when a check fails.")] = False,
 ) -> None:
@@ -54,6 +54,7 @@ def audit(
         max_length=max_length,
         splits={f"{source} (audited)": loaded.preferences, **others} if others else None,
     )
+    report = report.model_copy(update={"notes": loaded.notes})
     if as_json:
         print(report.model_dump_json(indent=2))
     else:

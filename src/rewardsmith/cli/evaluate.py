@@ -33,12 +33,13 @@ def evaluate(
     rewardsmith evaluate --model runs/demo --domain academy --data sample:domains
     rewardsmith evaluate -m runs/demo/models/general -m runs/demo/models/academy -d test.jsonl --json out.json
     """
-    from rewardsmith.errors import OutputExistsError
+    from rewardsmith.cli.options import refuse_existing
+    from rewardsmith.errors import UserError
     from rewardsmith.evaluation.evaluate import evaluate_models
     from rewardsmith.evaluation.pairs import cluster_named
     from rewardsmith.evaluation.result import save_result
     from rewardsmith.evaluation.scored import named_sources
-    from rewardsmith.modeling.scoring import ModelScorer, check_unseen
+    from rewardsmith.modeling.scoring import ModelScorer, check_domain, check_unseen
     from rewardsmith.preferences.candidates import of_domain
     from rewardsmith.preferences.reading import load_preferences
     from rewardsmith.preferences.sample import located
@@ -46,8 +47,10 @@ def evaluate(
     from rewardsmith.reporting.tables import print_result
 
     console = stderr()
-    if json_out is not None and json_out.exists() and not overwrite:
-        raise OutputExistsError(f"{json_out} exists; name another file or use --overwrite")
+    if len(set(models)) < len(models):
+        raise UserError("a model is named twice; name each once")
+    for output in (json_out, plots):
+        refuse_existing(output, overwrite)
     unit = cluster_named(cluster)
     sets = {}
     for name, path in named_sources(data):
@@ -55,12 +58,18 @@ def evaluate(
         sets[name] = of_domain(loaded.preferences, domain, path)
         for note in loaded.notes:
             console.print(note, style="dim", highlight=False, markup=False)
-    scorers = {name: ModelScorer(name, domain, None if quiet else console) for name in dict.fromkeys(models)}
+    scorers = {name: ModelScorer(name, domain, None if quiet else console) for name in models}
+    check_domain(domain, scorers.values(), sets)
     for remark in () if seen else check_unseen(scorers.values(), sets):
         console.print(remark, style="yellow", highlight=False, markup=False)
     result = evaluate_models(scorers, sets, baselines=baselines, cluster=unit)
+    for note in (note for scorer in scorers.values() for note in scorer.notes):
+        console.print(note, style="dim", highlight=False, markup=False)
     print_result(result, stdout())
     if json_out is not None:
         save_result(json_out, result if len(result.models) > 1 else result.models[0], overwrite=overwrite)
     if plots is not None:
-        plot_all(result, plots)
+        if not any(figures.n_pairs for one in result.models for figures in one.sets.values()):
+            console.print("nothing in these sets ranks anything: there is nothing to plot", style="yellow")
+        else:
+            plot_all(result, plots)

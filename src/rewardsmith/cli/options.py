@@ -30,11 +30,34 @@ Source = Annotated[str, typer.Argument(metavar="FILE", help="A file, folder, hub
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder; default: runs/NAME.")]
 
 
+def refuse_existing(output: Path | None, overwrite: bool) -> None:
+    """Refuses a file, or a folder with something in it, that may not be replaced, and a place that is none: said before
+    the work, not after it.
+
+    Raises:
+        OutputExistsError: there is something.
+        UserError: nothing can be written there.
+    """
+    from rewardsmith.errors import OutputExistsError, UserError
+
+    if output is None:
+        return
+    if (output.is_file() or (output.is_dir() and any(output.iterdir()))) and not overwrite:
+        raise OutputExistsError(f"{output} exists; name another or use --overwrite")
+    parent = output.parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise UserError(f"{output} cannot be written: {parent} is no folder; name another place")
+
+
 def stderr() -> Console:
-    """For progress and remarks."""
+    """For progress and remarks; lines are broken for a terminal only."""
+    import sys
+
     from rich.console import Console
 
-    return Console(stderr=True)
+    return Console(stderr=True, width=None if sys.stderr.isatty() else 160)
 
 
 def stdout() -> Console:

@@ -29,11 +29,11 @@ def show(
     full: Annotated[bool, typer.Option("--full", help="With all defaults written out.")] = False,
 ) -> None:
     """Prints a recipe."""
-    from rewardsmith.training.recipe import dump_recipe, load_recipe
+    from rewardsmith.training.recipe import dump_recipe, load_recipe, read_text
     from rewardsmith.training.shipped import recipe_path
 
     path = recipe_path(name)
-    print(dump_recipe(load_recipe(path)) if full else path.read_text(encoding="utf-8"), end="")
+    print(dump_recipe(load_recipe(path)) if full else read_text(path), end="")
 
 
 @app.command()

@@ -69,11 +69,13 @@ def resolve(name: str) -> str:
 
 
 def refuse_missing(name: str) -> None:
-    """Refuses what can only be a folder and is not there.
+    """Refuses what can only be a folder and is not there, and what is a file.
 
     Raises:
         ModelError: as said.
     """
+    if Path(name).is_file():
+        raise ModelError(f"{name} is a file; name the folder that it is in, a hub model or {EMBEDDED!r}")
     if not Path(name).exists() and (name.startswith(("/", ".", "~")) or name.count("/") > 1):
         raise ModelError(f"there is no folder {name!r}; name a model's folder, a hub model or {EMBEDDED!r}")
 
@@ -130,6 +132,21 @@ def load_network(
     if trunk:
         raise ModelError(f"{name!r} lacks weights of its backbone, for example {trunk[0]!r}; it was not copied whole")
     return network, drawn
+
+
+def empty_network(name: str, config: PreTrainedConfig, outputs: int = 1) -> PreTrainedModel:
+    """The network of `config` on the meta device: its shape, without weights.
+
+    Raises:
+        ModelError: the architecture has no class for sequence classification.
+    """
+    config.num_labels = outputs
+    auto: Any = AutoModelForSequenceClassification
+    try:
+        with quiet(), torch.device("meta"):
+            return cast(PreTrainedModel, auto.from_config(config))
+    except LOAD_ERRORS as error:
+        raise ModelError(f"{name!r} cannot be a reward model: {first_line(error)}") from error
 
 
 def cut_depth(config: PreTrainedConfig, depth: int | None) -> None:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 
+from torch import nn
+
 from rewardsmith.batching.templates import TEMPLATES, set_template
 from rewardsmith.batching.tokenizing import context_limit
-from rewardsmith.errors import ModelError
+from rewardsmith.errors import ModelError, nearest
 from rewardsmith.modeling.backbone import (
     cut_depth,
     embedding_of,
+    empty_network,
     ensure_pad_token,
     heads_of,
     is_decoder,
@@ -33,8 +36,11 @@ from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.modeling.spec import BackboneSpec, LoraSpec
 
 
-def build_reward_model(spec: BackboneSpec, domains: list[str] | None = None) -> RewardModel:
+def build_reward_model(spec: BackboneSpec, domains: list[str] | None = None, *, weights: bool = True) -> RewardModel:
     """A reward model with a new head, one output for each of `domains`, on the backbone that `spec` names.
+
+    Args:
+        weights: False gives its shape alone, on PyTorch's meta device: in no time, of no use but to be looked at.
 
     Raises:
         ModelError: the backbone is none, or cannot take the shape asked for.
@@ -44,7 +50,10 @@ def build_reward_model(spec: BackboneSpec, domains: list[str] | None = None) -> 
     total = config.get_text_config().num_hidden_layers
     cut_depth(config.get_text_config(), spec.depth)
     names = domains or ["general"]
-    network, _ = load_network(name, config, len(names), spec.precision)
+    if weights:
+        network, _ = load_network(name, config, len(names), spec.precision)
+    else:
+        network = empty_network(name, config, len(names))
     tokenizer = load_tokenizer(name)
     set_template(tokenizer, spec.template)
     ensure_pad_token(network, tokenizer)
@@ -83,6 +92,12 @@ def add_lora(model: RewardModel, spec: LoraSpec) -> None:
     saved with them."""
     from peft import LoraConfig, TaskType, get_peft_model
 
+    there = [name for name, module in model.backbone.named_modules() if isinstance(module, nn.Linear)]
+    for target in () if isinstance(spec.targets, str) else spec.targets:
+        if not any(f".{name}".endswith(f".{target}") for name in there):
+            names = list(dict.fromkeys(name.rpartition(".")[2] for name in there))
+            hint = nearest(target, names)
+            raise ModelError(f"lora.targets: no layer is called {target!r}{hint}; there are {', '.join(names)}")
     heads = heads_of(model.inner)
     exclude = rf"(.*\.)?({'|'.join(re.escape(name) for name in heads)})(\..*)?"
     settings = LoraConfig(
@@ -108,16 +123,22 @@ def prepare_imitation(model: RewardModel, spec: BackboneSpec) -> None:
     Raises:
         ModelError: the backbone is an encoder, or its language-modelling head is not at hand.
     """
-    if not is_decoder(model.inner):
-        raise ModelError(f"imitation needs a decoder; {spec.model!r} is an encoder: set imitation to 0")
+    refuse_imitation(model, spec)
     config = model.inner.config.get_text_config()
     tied = getattr(config, "tie_word_embeddings", False)
-    scaled = next((name for name in ("logit_scale", "logits_scaling") if getattr(config, name, None)), None)
-    if scaled:
-        raise ModelError(f"imitation does not know the {scaled} of {spec.model!r}: set imitation to 0")
     untied = None if tied else load_lm_head(resolve(spec.model), spec.precision)
     softcap = getattr(config, "final_logit_softcapping", None)
     model.lm_head = LanguageModelHead(embedding_of(model.inner), untied, softcap)
+
+
+def refuse_imitation(model: RewardModel, spec: BackboneSpec) -> None:
+    """Raises ModelError for a backbone that is no language model, or whose logits are not known."""
+    if not is_decoder(model.inner):
+        raise ModelError(f"imitation needs a decoder; {spec.model!r} is an encoder: set imitation to 0")
+    config = model.inner.config.get_text_config()
+    scaled = next((name for name in ("logit_scale", "logits_scaling") if getattr(config, name, None)), None)
+    if scaled:
+        raise ModelError(f"imitation does not know the {scaled} of {spec.model!r}: set imitation to 0")
 
 
 def freeze_layers(model: RewardModel, count: int) -> None:

@@ -184,6 +184,11 @@ def _check_written(folder: Path, want: dict[str, torch.Tensor]) -> None:
         raise RewardsmithError(f"the saved model does not give back its weights ({', '.join(sorted(left)[:3])})")
 
 
+def folder_name(name: str) -> str:
+    """A domain's name as that of its model's folder: what a path would take apart is replaced."""
+    return name.replace("/", "-").lstrip(".") or "domain"
+
+
 def is_model(folder: Path) -> bool:
     """Whether the folder holds a model or an adapter."""
     return any((folder / name).is_file() for name in ("config.json", ADAPTER))

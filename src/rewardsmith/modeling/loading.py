@@ -37,7 +37,7 @@ from rewardsmith.modeling.backbone import (
     resolve,
     set_pad_id,
 )
-from rewardsmith.modeling.checkpoint import ADAPTER, MODELS, OWN_TYPE, ModelParts, is_model, own_head
+from rewardsmith.modeling.checkpoint import ADAPTER, MODELS, OWN_TYPE, ModelParts, folder_name, is_model, own_head
 from rewardsmith.modeling.embedded import EMBEDDED
 from rewardsmith.modeling.info import FILE_NAME, ModelInfo, read_info
 
@@ -71,6 +71,17 @@ def load_parts(path: str | Path, domain: str | None = None) -> ModelParts:
     return ModelParts(network, tokenizer, read_info(folder) or _foreign_info(network, tokenizer))
 
 
+def check_reward_model(path: str | Path) -> None:
+    """Raises ModelError where `load_parts` would for want of a reward model; reads small files alone."""
+    name = _locate(str(path), None)
+    folder = Path(name)
+    if (folder / ADAPTER).is_file() or _own_config(folder) is not None:
+        read_info(folder)
+        return
+    _check_reward_config(name, load_config(name))
+    _require_template(load_tokenizer(name), name)
+
+
 def _locate(name: str, domain: str | None) -> str:
     """A model folder behind `name`; in a run's folder, that of `domain`, or the only one."""
     models = Path(name) / MODELS
@@ -81,11 +92,11 @@ def _locate(name: str, domain: str | None) -> str:
     found = sorted(f.name for f in models.iterdir() if (f / FILE_NAME).is_file())
     if domain is None and len(found) == 1:
         return str(models / found[0])
-    if domain not in found:
+    if domain is None or (chosen := folder_name(domain)) not in found:
         hint = nearest(domain, found) if domain else ""
         wanted = f"no model of domain {domain!r}{hint}" if domain else "several models; name one with --domain"
         raise ModelError(f"{name} holds {wanted}: {', '.join(found) or 'none yet'}")
-    return str(models / domain)
+    return str(models / chosen)
 
 
 def _from_hub(name: str) -> str:

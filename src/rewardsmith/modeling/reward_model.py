@@ -254,7 +254,10 @@ class RewardModel(nn.Module):
         """
         scale = self.info.reward_scale
         if scale is None:
-            raise ModelError("this model was saved without its reward scale; evaluate it on general preferences first")
+            raise ModelError(
+                "this model was saved without the scale of its rewards: it is measured while training, on the sets of "
+                "a general stage or of enrichment; train with one, or compare the order of rewards alone"
+            )
         return [(r - scale.mean) / scale.std for r in rewards]
 
     def save_pretrained(self, path: str | Path, merge: bool = True, overwrite: bool = False) -> Path:

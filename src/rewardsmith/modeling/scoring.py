@@ -8,9 +8,11 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rewardsmith.errors import ModelError, UserError
+from rewardsmith.modeling.checkpoint import MODELS
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.candidates import CandidateReader, Candidates
 from rewardsmith.preferences.reading import OnError
@@ -50,13 +52,9 @@ def score_lines(
             sys.stdout.flush()
             cut += shortened
             advance(len(chunk))
-    if console is not None and reader.dropped:
-        console.print(f"{reader.dropped} bad rows were left out", highlight=False)
-    if console is not None and cut:
-        limit = loaded.text.max_length
-        console.print(
-            f"{cut} dialogues are longer than {limit} tokens: the prompt's beginning was cut", highlight=False
-        )
+    if console is not None:
+        for note in [*reader.notes, *_cut_note(loaded, cut)]:
+            console.print(note, highlight=False, markup=False)
 
 
 class ModelScorer:
@@ -65,8 +63,16 @@ class ModelScorer:
     def __init__(self, model: str, domain: str | None, console: Console | None) -> None:
         self.name, self.console = model, console
         self.model = RewardModel.from_pretrained(model, domain)
+        self._cut = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the user about what was scored so far."""
+        return [f"{self.name}: {note}" for note in _cut_note(self.model, self._cut)]
 
     def __call__(self, preferences: Sequence[Preference]) -> list[list[float]]:
+        sequences = self.model.text.batch([(p.prompt, r) for p in preferences for r in p.responses])
+        self._cut += sum(s.is_cut for s in sequences)
         with _progress(self.console, self.name, sum(len(p.responses) for p in preferences)) as advance:
             return self.model.score_preferences(preferences, on_progress=advance)
 
@@ -74,6 +80,18 @@ class ModelScorer:
         """Which of them have a prompt that the model was trained on."""
         trained_on = set(self.model.info.trained_on)
         return [content_hash(p.prompt_key()) in trained_on for p in preferences]
+
+
+def check_domain(domain: str | None, scorers: Iterable[ModelScorer], sets: Mapping[str, Sequence[Preference]]) -> None:
+    """Refuses a domain that neither chooses a model nor any preferences.
+
+    Raises:
+        UserError: as said.
+    """
+    if domain is None or any(p.domain == domain for preferences in sets.values() for p in preferences):
+        return
+    if not any((Path(scorer.name) / MODELS).is_dir() or domain in scorer.model.info.domains for scorer in scorers):
+        raise UserError(f"there is no domain {domain!r} in these sets, and none of the models is one for it")
 
 
 def check_unseen(scorers: Iterable[ModelScorer], sets: Mapping[str, Sequence[Preference]]) -> list[str]:
@@ -112,7 +130,13 @@ def _lines(model: RewardModel, chunk: Sequence[Candidates], ranked: bool) -> tup
         if ranked:
             row["order"] = sorted(range(len(found)), key=lambda k: -found[k])
         lines.append(json.dumps(row, ensure_ascii=False))
-    return lines, sum(bool(s.prompt_cut or s.response_cut) for s in sequences)
+    return lines, sum(s.is_cut for s in sequences)
+
+
+def _cut_note(model: RewardModel, cut: int) -> list[str]:
+    """Says how many dialogues did not fit, if any."""
+    limit = model.text.max_length
+    return [f"{cut} dialogues are longer than {limit} tokens: the prompt's beginning was cut"] if cut else []
 
 
 @contextmanager

@@ -17,7 +17,7 @@ HeadKind = Literal["linear", "mlp", "mixture"]
 class LoraSpec(BaseModel):
     """Low-rank adapters through peft."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     rank: int = Field(default=16, ge=1, description="Rank r of the update.")
     alpha: float = Field(default=32.0, gt=0, description="Scale: the update is multiplied by alpha / r.")
@@ -29,7 +29,7 @@ class LoraSpec(BaseModel):
 class BackboneSpec(BaseModel):
     """Which network the reward model is built on, and in which shape."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     model: str = Field(default=EMBEDDED, description="`embedded`, a folder, or a hub name.")
     depth: int | None = Field(default=None, ge=1, description="Keep the first k layers only; null keeps all.")

@@ -36,6 +36,7 @@ class AuditReport(BaseModel):
     domains: dict[str, int] = Field(description="Records of each domain.")
     annotators: int
     thresholds: Thresholds
+    notes: list[str] = Field(default_factory=list, description="What reading had to say, rows left out among it.")
     findings: list[Finding]
 
     @property

@@ -10,9 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rewardsmith.errors import DataError, nearest
-from rewardsmith.preferences.formats.base import BadRow, RowData, as_list, as_messages, as_text
+from rewardsmith.preferences.formats.base import BadRow, RowData, as_list, as_messages, as_text, optional_label
 from rewardsmith.preferences.formats.dialogues import prompt_turns
-from rewardsmith.preferences.reading import SAMPLE_ROWS, OnError, PreferenceReader
+from rewardsmith.preferences.reading import (
+    MOST_DROPPED,
+    SAMPLE_ROWS,
+    Dropped,
+    OnError,
+    PreferenceReader,
+    dropped_lines,
+)
 from rewardsmith.preferences.record import GENERAL, Message, Preference, Response, content_hash
 from rewardsmith.preferences.sample import located
 from rewardsmith.preferences.streaming import Row, stream_rows
@@ -29,7 +36,7 @@ class Candidates:
 
 
 class CandidateReader:
-    """Iterates over the candidates of a source, once; `dropped` counts the rows that were skipped.
+    """Iterates over the candidates of a source, once; `notes` then list the rows that were skipped.
 
     With `domain`, judged records of other domains are left out; those that name no domain are everybody's.
     """
@@ -37,16 +44,24 @@ class CandidateReader:
     def __init__(
         self, source: str, *, format: str | None = None, domain: str | None = None, on_error: OnError = "stop"
     ) -> None:
-        self.source, self.domain, self.on_error, self.dropped = source, domain, on_error, 0
+        self.source, self.domain, self.on_error = source, domain, on_error
+        self._dropped: list[Dropped] = []
+        self._count = 0
         rows = stream_rows(located(source))
         head = list(itertools.islice(rows, SAMPLE_ROWS))
         if not head:
             raise DataError(f"{source}: holds no rows")
-        first = next((row for row in head if row.fault is None), head[0])
         self._rows = itertools.chain(head, rows)
         self._judged: PreferenceReader | None = None
-        if format is not None or not _is_unjudged(first.value):
+        if format is not None or not any(_is_unjudged(row.value) for row in head if row.fault is None):
             self._judged = PreferenceReader(located(source), format=format, on_error=on_error, rows=self._rows)
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences for the user: what was left out and why."""
+        if self._judged is not None:
+            return dropped_lines(self._judged.dropped, self._judged.counts.dropped)
+        return dropped_lines(self._dropped, self._count)
 
     def __iter__(self) -> Iterator[Candidates]:
         if self._judged is None:
@@ -60,7 +75,6 @@ class CandidateReader:
                 yield Candidates(p.id, p.prompt, p.responses, p.domain)
             else:
                 others.add(p.domain)
-        self.dropped = self._judged.counts.dropped
         if not given and self.domain is not None:
             raise _no_domain(self.source, self.domain, others)
 
@@ -73,7 +87,9 @@ class CandidateReader:
                     raise DataError(
                         f"{self.source}, {row.place}: {bad}; {bad.remedy} or read with --on-error skip"
                     ) from None
-                self.dropped += 1
+                self._count += 1
+                if len(self._dropped) < MOST_DROPPED:
+                    self._dropped.append(Dropped(row.place, str(bad)))
 
 
 def of_domain(preferences: Sequence[Preference], domain: str | None, source: str) -> list[Preference]:
@@ -111,12 +127,15 @@ def _parse(row: Row) -> Candidates:
     if "responses" in value:
         responses = [_response(r, f"responses.{k}") for k, r in enumerate(as_list(value["responses"], "responses"))]
     elif "response" in value:
+        if isinstance(value["response"], list) and all(isinstance(r, str) for r in value["response"]):
+            raise BadRow("response", "holds a list of texts", "call the field 'responses'")
         responses = [_response(value["response"], "response")]
     else:
         raise BadRow("responses", "is missing", "add a list of responses, or one 'response'")
     if not responses:
         raise BadRow("responses", "is empty", "add a response")
-    return Candidates(str(value.get("id") or content_hash(prompt, responses)), prompt, responses, value.get("domain"))
+    name = optional_label(value, ["id"]) or content_hash(prompt, responses)
+    return Candidates(name, prompt, responses, optional_label(value, ["domain"]))
 
 
 def _response(value: object, field: str) -> Response:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -102,9 +102,7 @@ class PreferenceReader:
         """Sentences for the user: what was read as what, and what deserves attention."""
         counts = self.counts
         lines = [f"{self._name}: read as {self.format} ({self.reason})"]
-        if counts.dropped:
-            first = self.dropped[0]
-            lines.append(f"{counts.dropped} bad rows dropped; the first, {first.place}: {first.reason}")
+        lines += dropped_lines(self.dropped, counts.dropped)
         if counts.ties:
             lines.append(f"{counts.ties} of {counts.records} records are ties, which rank nothing")
         if counts.identical:
@@ -197,6 +195,15 @@ class PreferenceReader:
             raise DataError(f"{self._name}: there is no domain '{self.domain}'{hint}; there are {', '.join(there)}")
         why = f"; the first, {self.dropped[0].place}: {self.dropped[0].reason}" if self.dropped else ""
         raise DataError(f"{self._name}: no preference could be read, {self.counts.dropped} rows were dropped{why}")
+
+
+def dropped_lines(dropped: Sequence[Dropped], count: int) -> list[str]:
+    """Says how many rows were left out, and lists them; those behind the first `MOST_DROPPED` are only counted."""
+    if not count:
+        return []
+    more = [f"  and {count - len(dropped)} more"] if count > len(dropped) else []
+    rows = "1 bad row was" if count == 1 else f"{count} bad rows were"
+    return [f"{rows} left out:", *(f"  {row.place}: {row.reason}" for row in dropped), *more]
 
 
 class _Refused(Exception):

@@ -15,12 +15,10 @@ from transformers import TrainingArguments
 
 from rewardsmith.batching.items import ItemCounts
 from rewardsmith.errors import DataError, UserError, nearest
+from rewardsmith.modeling.checkpoint import folder_name
 from rewardsmith.preferences.record import GENERAL
 from rewardsmith.training.data import RecipeData
-from rewardsmith.training.recipe import Recipe, StageSpec
-
-BACKBONE = "backbone"
-"""Start of a job that has no model before it."""
+from rewardsmith.training.recipe import BACKBONE, Recipe, StageSpec
 
 
 @dataclass(frozen=True)
@@ -44,8 +42,8 @@ class Job:
         if self.stage.stage != "custom":
             return {self.domains[0]: self.label}
         if not self.stage.name:
-            return {d: d for d in self.domains}
-        return {d: f"{self.stage.name}-{d}" for d in self.domains}
+            return {d: folder_name(d) for d in self.domains}
+        return {d: f"{self.stage.name}-{folder_name(d)}" for d in self.domains}
 
 
 def plan_jobs(recipe: Recipe, data: RecipeData) -> list[Job]:
@@ -66,7 +64,7 @@ def plan_jobs(recipe: Recipe, data: RecipeData) -> list[Job]:
             # Custom models end a line: what follows starts from the last model that all of them share.
             domains = data.domains(stage)
             groups = [domains] if stage.joint else [[d] for d in domains]
-            labels = [stage.label if stage.joint else f"{stage.label}-{d}" for d in domains]
+            labels = [stage.label if stage.joint else f"{stage.label}-{folder_name(d)}" for d in domains]
             new = [
                 Job(stage, label, group, _start(stage, made.get(start), start, None if stage.joint else group[0]))
                 for label, group in zip(labels, groups, strict=False)

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 import torch
 
 from rewardsmith.batching.items import ItemCounts, build_items
-from rewardsmith.batching.templates import set_template
 from rewardsmith.batching.tokenizing import ConversationTokenizer
 from rewardsmith.errors import ModelError
-from rewardsmith.modeling.backbone import cut_depth, is_decoder, load_config, load_tokenizer, resolve
+from rewardsmith.modeling.backbone import embedding_of, is_decoder, load_config, resolve
+from rewardsmith.modeling.building import build_reward_model
 from rewardsmith.modeling.spec import BackboneSpec
 from rewardsmith.preferences.record import response_text
 from rewardsmith.training.data import RecipeData, load_data
 from rewardsmith.training.jobs import Job, plan_jobs, require_ranking, steps_of
 from rewardsmith.training.monitoring import validation_of
 from rewardsmith.training.recipe import Recipe, check_paths
+from rewardsmith.training.starting import check_starts
 
 _EFFICIENCY = 0.55
 """Share of the matmul rate that a training step reached when this was measured (SmolLM2-135M, two cores)."""
@@ -65,28 +66,23 @@ class RunPlan:
 
     recipe: Recipe
     notes: list[str]
-    size: BackboneSize | None
-    memory_gb: float | None
+    size: BackboneSize
+    memory_gb: float
     rate: float
     jobs: list[JobPlan]
 
     def to_text(self) -> str:
         """The plan for a terminal."""
-        lines = [f"recipe {self.recipe.name}: holds together", *self.notes, ""]
-        if self.size is None:
-            lines.append(f"backbone {self.recipe.backbone.model}: not at hand and of unknown size; no time or memory")
-        else:
-            how = (
-                ""
-                if self.size.known
-                else " (guessed from its name: it is not at hand; tokens are counted as characters / 4.3)"
-            )
-            lines.append(
-                f"backbone {self.recipe.backbone.model}: {self.size.total / 1e6:,.0f} M weights, "
-                f"{self.size.layers} layers of width {self.size.width}{how}"
-            )
-            lines.append(f"memory about {self.memory_gb:.1f} GB for weights, gradients, optimiser and one pass")
-            lines.append(f"this machine multiplies float32 matrices at {self.rate / 1e9:,.0f} GFLOP/s")
+        how = "" if self.size.known else ", guessed from its name, for it is not at hand: tokens are characters / 4.3"
+        lines = [
+            f"recipe {self.recipe.name}: holds together. {self.recipe.description}".rstrip(),
+            *self.notes,
+            "",
+            f"backbone {self.recipe.backbone.model}: {self.size.total / 1e6:,.0f} M weights, "
+            f"{self.size.layers} layers of width {self.size.width}{how}",
+            f"memory about {self.memory_gb:.1f} GB for weights, gradients, optimiser and one pass",
+            f"this machine multiplies float32 matrices at {self.rate / 1e9:,.0f} GFLOP/s",
+        ]
         lines.append("")
         for job in self.jobs:
             c = job.counts
@@ -111,31 +107,31 @@ def plan_run(recipe: Recipe) -> RunPlan:
     """Plans `recipe` on this machine. Raises what `run_recipe` would raise before it trains."""
     check_paths(recipe, recipe.name)
     data = load_data(recipe)
-    spec = recipe.backbone
-    text = _text(spec)
-    size = backbone_size(spec)
+    jobs = plan_jobs(recipe, data)
+    size, text = _backbone(recipe, jobs)
     rate = matmul_rate()
-    jobs = [_plan_job(job, recipe, data, text, size, rate) for job in plan_jobs(recipe, data)]
-    memory = None if size is None else max(_memory(job, spec, size) for job in plan_jobs(recipe, data))
-    return RunPlan(recipe, data.notes, size, memory, rate, jobs)
+    plans = [_plan_job(job, recipe, data, text, size, rate) for job in jobs]
+    memory = max(_memory(job, recipe.backbone, size) for job in jobs)
+    return RunPlan(recipe, data.notes, size, memory, rate, plans)
 
 
-def backbone_size(spec: BackboneSpec) -> BackboneSize | None:
-    """Sizes from the configuration, without weights; from a name such as `llama-7b` where there is none; else None."""
+def _backbone(recipe: Recipe, jobs: list[Job]) -> tuple[BackboneSize, ConversationTokenizer | None]:
+    """Size and tokenizer from small files; a hub model that is not at hand is judged by a name such as `llama-7b`."""
+    spec = recipe.backbone
     try:
-        config = load_config(resolve(spec.model))
+        load_config(resolve(spec.model))
     except ModelError:
-        return _size_from_name(spec)
-    from transformers import AutoModelForSequenceClassification
-
-    config.num_labels = 1
-    cut_depth(config.get_text_config(), spec.depth)
-    with torch.device("meta"):
-        network: Any = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+        guess = None if Path(spec.model).exists() else _size_from_name(spec)
+        if guess is None:
+            raise
+        return guess, None
+    shape = check_starts(recipe, jobs) or build_reward_model(spec, weights=False)
+    network = shape.inner
     total = sum(p.numel() for p in network.parameters())
-    embedding = network.get_input_embeddings().weight.numel()
-    text = config.get_text_config()
-    return BackboneSize(total - embedding, total, text.num_hidden_layers, text.hidden_size, True, is_decoder(network))
+    config = network.config.get_text_config()
+    layers, width = config.num_hidden_layers, config.hidden_size
+    matmul = total - embedding_of(network).weight.numel()
+    return BackboneSize(matmul, total, layers, width, True, is_decoder(network)), shape.text
 
 
 def matmul_rate() -> float:
@@ -150,21 +146,12 @@ def matmul_rate() -> float:
     return 2 * n**3 / best
 
 
-def _text(spec: BackboneSpec) -> ConversationTokenizer | None:
-    try:
-        tokenizer = load_tokenizer(resolve(spec.model))
-    except ModelError:
-        return None
-    set_template(tokenizer, spec.template)
-    return ConversationTokenizer(tokenizer, spec.max_length)
-
-
 def _plan_job(
     job: Job,
     recipe: Recipe,
     data: RecipeData,
     text: ConversationTokenizer | None,
-    size: BackboneSize | None,
+    size: BackboneSize,
     rate: float,
 ) -> JobPlan:
     preferences = data.training(job.stage, job.own_domains, recipe.seed)
@@ -188,18 +175,14 @@ def _plan_job(
         )
     require_ranking(job, counts)
     validation_of(job, recipe, data)
-    if size is not None and job.stage.freeze_layers > size.layers:
-        raise ModelError(f"{job.label}: cannot freeze {job.stage.freeze_layers} layers: the backbone has {size.layers}")
     enrichment = len(data.enrichment(job.stage.enrichment, counts.items, recipe.seed))
     steps = steps_of(job.stage, counts.items + enrichment)
-    seconds = 0.0
-    if size is not None:
-        share = steps * job.stage.batch_size / max(1, counts.items + enrichment)
-        tokens_once = (counts.tree_tokens if size.trees else counts.tokens) * (1 + enrichment / max(1, counts.items))
-        frozen = job.stage.freeze_layers / size.layers
-        # Forward once, backward twice; what is frozen runs forward, and with trees only the first time.
-        passes = 3 * share * (1 - frozen) + frozen * (1 if size.trees else share)
-        seconds = tokens_once * 2 * size.matmul * passes / (rate * _EFFICIENCY)
+    share = steps * job.stage.batch_size / max(1, counts.items + enrichment)
+    tokens_once = (counts.tree_tokens if size.trees else counts.tokens) * (1 + enrichment / max(1, counts.items))
+    frozen = job.stage.freeze_layers / size.layers
+    # Forward once, backward twice; what is frozen runs forward, and with trees only the first time.
+    passes = 3 * share * (1 - frozen) + frozen * (1 if size.trees else share)
+    seconds = tokens_once * 2 * size.matmul * passes / (rate * _EFFICIENCY)
     return JobPlan(job.label, list(job.models.values()), counts, enrichment, steps, seconds)
 
 

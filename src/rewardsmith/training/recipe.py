@@ -14,16 +14,19 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from rewardsmith.errors import RecipeError, nearest
+from rewardsmith.errors import DataError, RecipeError, nearest
 from rewardsmith.modeling.spec import BackboneSpec
 from rewardsmith.preferences.formats.registry import format_named
 from rewardsmith.preferences.sample import SAMPLE_PREFIX, sample_path
+
+BACKBONE = "backbone"
+"""Start of a stage that has no model before it."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Closed(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, allow_inf_nan=False)
 
 
 class DataSpec(_Closed):
@@ -137,8 +140,8 @@ class StageSpec(_Closed):
     @field_validator("name")
     @classmethod
     def _plain_name(cls, name: str) -> str:
-        if name and not all(c.isalnum() or c in "-_." for c in name):
-            raise ValueError("a stage's name may hold letters, digits, '-', '_' and '.' only")
+        if name.startswith(".") or not all(c.isalnum() or c in "-_." for c in name):
+            raise ValueError("a stage's name may hold letters, digits, '-', '_' and '.' only, and begins with no '.'")
         return name
 
     @model_validator(mode="after")
@@ -194,23 +197,7 @@ class Recipe(_Closed):
 
     @model_validator(mode="after")
     def _references(self) -> Recipe:
-        experts = self.backbone.experts or []
-        faults = [f"backbone.experts: no data set {e!r}{nearest(e, self.data)}" for e in experts if e not in self.data]
-        seen: list[str] = []
-        for k, stage in enumerate(self.stages):
-            where = f"stages.{k}"
-            wanted = [*stage.weights(), *(stage.enrichment.sets if stage.enrichment else [])]
-            faults += [f"{where}: no data set {s!r}{nearest(s, self.data)}" for s in wanted if s not in self.data]
-            if stage.label in seen:
-                faults.append(f"{where}: two stages are called {stage.label!r}; give one a name")
-            if stage.start not in ("previous", "backbone", *seen) and "/" not in stage.start:
-                choices = ["previous", "backbone", *seen]
-                faults.append(f"{where}.start: {stage.start!r} is no earlier stage{nearest(stage.start, choices)}")
-            seen.append(stage.label)
-        for name in self.evaluation.sets or []:
-            if name not in self.data:
-                faults.append(f"evaluation.sets: no data set {name!r}{nearest(name, self.data)}")
-        if faults:
+        if faults := _reference_faults(self.model_dump()):
             raise ValueError("; ".join(faults))
         return self
 
@@ -221,6 +208,41 @@ class Recipe(_Closed):
         return list(dict.fromkeys(named))
 
 
+def _reference_faults(raw: dict[str, Any]) -> list[str]:
+    """Names of sets and stages that lead nowhere, in a recipe as plain data.
+
+    What is of a wrong type is passed over: it is refused elsewhere, and these faults are to be shown beside it.
+    """
+    data = _mapping(raw.get("data"))
+    faults: list[str] = []
+
+    def refer(where: str, names: Any) -> None:
+        for name in names if isinstance(names, list | dict) else []:
+            if str(name) not in data:
+                faults.append(f"{where}: no data set {name!r}{nearest(str(name), data)}")
+
+    refer("backbone.experts", _mapping(raw.get("backbone")).get("experts"))
+    seen: list[str] = []
+    stages = raw.get("stages")
+    for k, stage in enumerate(stages if isinstance(stages, list) else []):
+        stage, where = _mapping(stage), f"stages.{k}"
+        refer(f"{where}.sets", stage.get("sets"))
+        refer(f"{where}.enrichment.sets", _mapping(stage.get("enrichment")).get("sets"))
+        label, start = str(stage.get("name") or stage.get("stage")), str(stage.get("start", "previous"))
+        if label in seen:
+            faults.append(f"{where}: two stages are called {label!r}; give one a name")
+        choices = ["previous", BACKBONE, *seen]
+        if start not in choices and "/" not in start:
+            faults.append(f"{where}.start: {start!r} is no earlier stage{nearest(start, choices)}")
+        seen.append(label)
+    refer("evaluation.sets", _mapping(raw.get("evaluation")).get("sets"))
+    return faults
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
     """Reads a recipe file and applies dotted overrides (`stages.0.learning_rate=1e-5`).
 
@@ -229,11 +251,7 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
     """
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RecipeError(f"there is no recipe {path}; see: rewardsmith recipe list") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} cannot be read: {error}") from error
+        raw = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise RecipeError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
@@ -243,12 +261,25 @@ def load_recipe(path: str | Path, overrides: list[str] | None = None) -> Recipe:
     return parse_recipe(raw, str(path), path.parent)
 
 
+def read_text(path: Path) -> str:
+    """A recipe file's text. Raises RecipeError where there is none."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise RecipeError(f"there is no recipe {path}; see: rewardsmith recipe list") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} cannot be read: {error}") from error
+
+
 def parse_recipe(raw: dict[str, Any], source: str, folder: Path | None = None) -> Recipe:
     """Validates a recipe given as plain data; relative paths are taken from `folder`."""
     try:
         recipe = Recipe.model_validate(raw)
     except ValidationError as error:
-        raise RecipeError(f"{source}: " + "; ".join(_explain(item) for item in error.errors())) from error
+        faults = [_explain(item) for item in error.errors()]
+        if not any(item["loc"] == () for item in error.errors()):
+            faults += _reference_faults(raw)
+        raise RecipeError(f"{source}: {'; '.join(faults)}") from error
     if folder is not None:
         for spec in recipe.data.values():
             if (folder / spec.path).exists():
@@ -258,16 +289,17 @@ def parse_recipe(raw: dict[str, Any], source: str, folder: Path | None = None) -
 
 def check_paths(recipe: Recipe, source: str) -> None:
     """Raises RecipeError when a data set's file or the backbone's folder is not there, naming all that are missing."""
-    missing = [
-        f"data.{name}.path: there is no {spec.path} (looked in {Path.cwd()})"
-        for name, spec in recipe.data.items()
-        if not _may_be_there(spec.path)
-    ]
-    for spec in recipe.data.values():
-        if spec.path.startswith(SAMPLE_PREFIX):
-            sample_path(spec.path)
-        if spec.format is not None:
-            format_named(spec.format)
+    missing = []
+    for name, spec in recipe.data.items():
+        if not _may_be_there(spec.path):
+            missing.append(f"data.{name}.path: there is no {spec.path} (looked in {Path.cwd()})")
+        try:
+            if spec.path.startswith(SAMPLE_PREFIX):
+                sample_path(spec.path)
+            if spec.format is not None:
+                format_named(spec.format)
+        except DataError as error:
+            missing.append(f"data.{name}: {error}")
     if recipe.backbone.model.startswith((".", "/", "~")) and not Path(recipe.backbone.model).expanduser().exists():
         missing.append(f"backbone.model: there is no {recipe.backbone.model}")
     missing += [

@@ -20,6 +20,7 @@ from rewardsmith.training.jobs import plan_jobs
 from rewardsmith.training.recipe import Recipe
 from rewardsmith.training.run_folder import RunFolder, fingerprint
 from rewardsmith.training.stages import Workplace, run_job
+from rewardsmith.training.starting import check_starts
 from rewardsmith.training.testing import evaluate_run
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def run_recipe(recipe: Recipe, out: Path, console: Console, *, overwrite: bool =
     state = _processes()
     data = load_data(recipe)
     jobs = plan_jobs(recipe, data)
+    check_starts(recipe, jobs)
     folder = RunFolder(out)
     if state.is_main_process:
         for note in data.notes:

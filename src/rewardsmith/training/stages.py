@@ -21,8 +21,8 @@ from transformers.trainer_callback import ProgressCallback as PlainProgress
 
 from rewardsmith.batching.items import Item, ItemCounts, build_items
 from rewardsmith.errors import RewardsmithError
-from rewardsmith.modeling.building import add_lora, build_reward_model, freeze_layers, prepare_imitation
-from rewardsmith.modeling.domains import domain_model, replace_domains
+from rewardsmith.modeling.building import freeze_layers
+from rewardsmith.modeling.domains import domain_model
 from rewardsmith.modeling.frozen import freeze_prefix
 from rewardsmith.modeling.info import RewardScale
 from rewardsmith.modeling.reward_model import RewardModel
@@ -35,11 +35,12 @@ from rewardsmith.training.callbacks import (
     last_whole_checkpoint,
 )
 from rewardsmith.training.data import RecipeData
-from rewardsmith.training.jobs import BACKBONE, Job, require_ranking, training_arguments
+from rewardsmith.training.jobs import Job, require_ranking, training_arguments
 from rewardsmith.training.monitoring import validation_of
 from rewardsmith.training.recipe import Recipe, StageSpec
 from rewardsmith.training.run_folder import RunFolder
 from rewardsmith.training.sharded import gathered, weights_are_sharded
+from rewardsmith.training.starting import starting_model
 from rewardsmith.training.testing import score_test_sets
 from rewardsmith.training.trainer import PreferenceTrainer
 
@@ -67,7 +68,7 @@ def run_job(job: Job, place: Workplace) -> None:
         console.print(f"[dim]{job.label}: done already[/dim]")
         return
     set_seed(place.recipe.seed)
-    model = _starting_model(job, place.recipe, folder).to(PartialState().device)
+    model = starting_model(job, place.recipe, folder).to(PartialState().device)
     items, custom, enrichment = _items(job, model, place.data, place.recipe.seed)
     _report(job, custom, enrichment, console)
     resume = _checkpoint_to_go_on_from(job, folder)
@@ -77,9 +78,9 @@ def run_job(job: Job, place: Workplace) -> None:
     try:
         trainer = _trainer(job, model, items, place, resumed=resume is not None)
         _train(job, trainer, resume, folder)
-        whole = gathered(trainer, lambda: _starting_model(job, place.recipe, folder)) if trainer.sharded else model
+        whole = gathered(trainer, lambda: starting_model(job, place.recipe, folder)) if trainer.sharded else model
         if whole is not None and trainer.is_world_process_zero():
-            _save(job, whole, place.data, folder, trainer.state.global_step)
+            _save(job, whole, place, trainer.state.global_step)
             shutil.rmtree(folder.checkpoints(job.label), ignore_errors=True)
             score_test_sets(
                 whole, {job.models[d]: whole.output_of(d) for d in job.domains}, place.recipe, place.data, folder
@@ -121,21 +122,6 @@ def _train(job: Job, trainer: PreferenceTrainer, resume: Path | None, folder: Ru
 def _is_writing(error: RuntimeError) -> bool:
     """PyTorch's own archive writer raises nothing more telling when the disk is full."""
     return "PytorchStreamWriter" in str(error) or "inline_container" in str(error)
-
-
-def _starting_model(job: Job, recipe: Recipe, folder: RunFolder) -> RewardModel:
-    spec = recipe.backbone
-    if job.start == BACKBONE:
-        model = build_reward_model(spec, job.domains)
-    else:
-        path = str(Path(job.start).expanduser()) if "/" in job.start else str(folder.model(job.start))
-        model = RewardModel.from_pretrained(path, device="cpu")
-        replace_domains(model, job.domains)
-        if spec.lora is not None:
-            add_lora(model, spec.lora)
-    if job.stage.losses.imitation:
-        prepare_imitation(model, spec)
-    return model
 
 
 def _items(
@@ -202,20 +188,21 @@ def _trainer(job: Job, model: RewardModel, items: list[Item], place: Workplace, 
     return trainer
 
 
-def _save(job: Job, model: RewardModel, data: RecipeData, folder: RunFolder, steps: int) -> None:
+def _save(job: Job, model: RewardModel, place: Workplace, steps: int) -> None:
     """Saves a model for each domain, with the scale of its rewards on general preferences."""
-    seen = sorted({content_hash(p.prompt_key()) for p in _seen(job, data)})
+    seen = sorted({content_hash(p.prompt_key()) for p in _seen(job, place.data)})
+    general = _general_sets(job.stage, place.recipe)
     for domain, name in job.models.items():
         single = domain_model(model, domain)
         before = model.info.provenance
         single.info = single.info.model_copy(
             update={
                 "trained_on": sorted({*model.info.trained_on, *seen}),
-                "reward_scale": _scale(single, job.stage, data),
+                "reward_scale": _scale(single, general, place.data),
                 "provenance": before | {"stages": [*before.get("stages", []), job.label], "steps": steps},
             }
         )
-        single.save_pretrained(folder.model(name), overwrite=True)
+        single.save_pretrained(place.folder.model(name), overwrite=True)
 
 
 def _seen(job: Job, data: RecipeData) -> list[Preference]:
@@ -226,9 +213,15 @@ def _seen(job: Job, data: RecipeData) -> list[Preference]:
 _SCALE_SAMPLE = 100
 
 
-def _scale(model: RewardModel, stage: StageSpec, data: RecipeData) -> RewardScale | None:
-    """Mean and spread on general training preferences: those of the enrichment, or of a general stage's sets."""
-    sets = list(stage.weights()) if stage.stage != "custom" else (stage.enrichment.sets if stage.enrichment else [])
+def _general_sets(stage: StageSpec, recipe: Recipe) -> list[str]:
+    """The sets that give the rewards their scale: the stage's own, those it is enriched with, or the run's."""
+    if stage.stage != "custom":
+        return list(stage.weights())
+    return stage.enrichment.sets if stage.enrichment else recipe.general_sets()
+
+
+def _scale(model: RewardModel, sets: list[str], data: RecipeData) -> RewardScale | None:
+    """Mean and spread on general training preferences; None where the run has no general set."""
     preferences = [p for name in sets for p in data.measured(name, "train")][:_SCALE_SAMPLE]
     rewards = [r for row in model.score_preferences(preferences) for r in row]
     if len(rewards) < 2:
