@@ -80,7 +80,7 @@ def test_the_same_text_is_run_once(build, tiny_preferences):
 
 def test_standardised_rewards(model, tmp_path):
     scale = RewardScale(mean=2.0, std=4.0, n=10, source="general")
-    with pytest.raises(ModelError, match="without its reward scale; evaluate it"):
+    with pytest.raises(ModelError, match="without the scale of its rewards"):
         model.score(PROMPT, "It just is.", standardise=True)
     raw = model.score(PROMPT, ["It just is.", "No idea."])
     model.info = model.info.model_copy(update={"reward_scale": scale})

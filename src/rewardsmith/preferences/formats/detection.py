@@ -57,7 +57,8 @@ def _no_format(rows: Sequence[RowData], where: str) -> str:
         return f"{start}. Rename the columns to prompt, chosen, rejected, or choose --format: {', '.join(FORMATS)}"
     if missing:
         return f"{start}. Nearest is '{near.name}', but {_quoted(missing)} is missing; add it or choose with --format"
-    return f"{start}. Nearest is '{near.name}', but most rows lack some of its fields, or hold other types in them ({near.description}); choose with --format"
+    fault = f"most rows lack some of its fields, or hold other types in them ({near.description})"
+    return f"{start}. Nearest is '{near.name}', but {fault}; choose with --format"
 
 
 def _quoted(names: list[str]) -> str:
