@@ -11,16 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from benchmarks.measured import OURS, Measured, compared
+from benchmarks.peers import best_options, by_length, pair_rows, peer_network, trl_trainer
 from benchmarks.timing import Run, Side, alternate
 from benchmarks.training import now, our_trainer, timed
 from benchmarks.workload import STEP, Setting, draw_head, random_pairs, reward_model
 from rewardsmith.batching.items import Item
+from rewardsmith.modeling.backbone import layers_of
 from rewardsmith.modeling.building import freeze_layers
 from rewardsmith.modeling.frozen import freeze_prefix
 from rewardsmith.modeling.reward_model import RewardModel
 
 _SEEDS = 5
-_UNCACHED, _ALL_TRAINED = "frozen, uncached", "nothing frozen"
+_UNCACHED, _ALL_TRAINED, _TRL = "frozen, uncached", "nothing frozen", "TRL, frozen"
+_TRL_BATCH = 4
+"""Pairs a pass, what `trl_best` found or close to it."""
 
 
 def cached_sweep(setting: Setting) -> Measured:
@@ -32,6 +36,7 @@ def cached_sweep(setting: Setting) -> Measured:
         Side(OURS, lambda: _cached(setting, model, items, half)),
         Side(_UNCACHED, lambda: _sweep(setting, model, items, half)),
         Side(_ALL_TRAINED, lambda: _sweep(setting, model, items, 0)),
+        Side(_TRL, lambda: _trl_sweep(setting, model, items, half)),
     ]
     return compared(
         alternate(sides, setting.repeats),
@@ -71,6 +76,22 @@ def _sweep(
             if model.frozen is not None:
                 model.frozen.store.close()
                 model.frozen = None
+        seconds += run.seconds
+        losses.append(run.loss or 0.0)
+    return Run(seconds, sum(losses) / len(losses))
+
+
+def _trl_sweep(setting: Setting, model: RewardModel, items: Sequence[Item], frozen: int) -> Run:
+    """The same seeds and frozen layers through TRL at its best, which has no store."""
+    rows = by_length(pair_rows(items))
+    seconds, losses = 0.0, []
+    for seed in range(_SEEDS):
+        draw_head(model, seed)
+        network = peer_network(setting, model)
+        network.get_input_embeddings().requires_grad_(False)
+        for layer in layers_of(network.base_model, network.config.get_text_config().num_hidden_layers)[:frozen]:
+            layer.requires_grad_(False)
+        run = timed(trl_trainer(setting, network, model, rows, best_options(_TRL_BATCH)))
         seconds += run.seconds
         losses.append(run.loss or 0.0)
     return Run(seconds, sum(losses) / len(losses))

@@ -187,6 +187,31 @@ def test_a_plain_set_in_a_custom_stage_is_its_own_domain(run_tiny: Run, preferen
     assert {p.name for p in (run / "models").iterdir()} == {"general", "mine"}
 
 
+def test_tensorboard_sees_a_run_where_it_is_asked_for(
+    run_tiny: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    monkeypatch.setenv("TENSORBOARD_LOGGING_DIR", str(tmp_path / "logs"))
+    run_tiny(custom=None)
+    found = events.EventAccumulator(str(tmp_path / "logs")).Reload()
+    assert "train/loss" in found.Tags()["scalars"] and "eval/accuracy_general" in found.Tags()["scalars"]
+
+
+@pytest.mark.parametrize("settings", [{"bf16": True}, {"scheduler": "cosine", "warmup": 0.5}])
+def test_precision_and_schedule_of_a_run(run_tiny: Run, metrics_of: Metrics, settings: dict[str, Any]) -> None:
+    lines = metrics_of(run_tiny(general=settings | {"epochs": 6}, custom=None))
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < losses[0] and all(map(math.isfinite, losses))
+    rates = [line["learning_rate"] for line in lines if "learning_rate" in line]
+    steps = max(line["step"] for line in lines)
+    if "scheduler" in settings:
+        past = [line["step"] for line in lines if "learning_rate" in line]
+        warm = round(0.5 * steps)
+        done = [k - 1 for k in past]
+        wanted = [k / warm if k < warm else 0.5 * (1 + math.cos(math.pi * (k - warm) / (steps - warm))) for k in done]
+        assert rates == pytest.approx([1e-2 * w for w in wanted], abs=1e-6)
+
+
 def test_a_domains_name_never_leaves_the_runs_folder(run_tiny: Run, tmp_path: Path) -> None:
     rows = [
         {"prompt": f"q {k}", "responses": [f"yes {k}", "no"], "scores": [1, 0], "domain": domain}

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from transformers import TrainingArguments
 
 from rewardsmith.batching.items import ItemCounts
@@ -146,6 +147,8 @@ def training_arguments(
         weight_decay=stage.weight_decay,
         max_grad_norm=stage.max_grad_norm,
         bf16=stage.bf16,
+        # Without a GPU the Trainer takes bfloat16 for a mistake unless the CPU is asked for.
+        use_cpu=stage.bf16 and not torch.accelerator.is_available(),
         activation_checkpointing=stage.gradient_checkpointing,
         logging_steps=max(1, min(10, steps // 10)),
         logging_nan_inf_filter=False,
