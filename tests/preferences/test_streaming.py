@@ -178,13 +178,22 @@ def test_a_file_that_is_not_there_names_the_nearest(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_large_array_is_read_in_constant_memory(tmp_path):
-    path = tmp_path / "large.json"
-    row = {"prompt": "q" * 400, "chosen": "c" * 800, "rejected": "r" * 800}
+@pytest.mark.parametrize("name", ["large.json", "large.jsonl", "large.parquet"])
+def test_a_large_file_is_read_in_constant_memory(tmp_path, name):
+    import pyarrow.parquet
+
+    path = tmp_path / name
     count = 30_000
-    with path.open("w") as file:
-        file.write("[" + ",\n".join(json.dumps({**row, "id": str(k)}) for k in range(count)) + "]")
-    assert path.stat().st_size > 60_000_000
+    parts = {"prompt": 400, "chosen": 800, "rejected": 800}
+    rows = [{part: f"{part} {k} ".ljust(size, "x") for part, size in parts.items()} for k in range(count)]
+    if name.endswith("parquet"):
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path, row_group_size=1000, compression="none")
+    else:
+        lines = map(json.dumps, rows)
+        path.write_text("[" + ",\n".join(lines) + "]" if name.endswith(".json") else "\n".join(lines))
+    del rows
+    if not name.endswith("parquet"):
+        assert path.stat().st_size > 60_000_000
     tracemalloc.start()
     try:
         assert sum(1 for _ in stream_rows(path)) == count

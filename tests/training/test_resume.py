@@ -95,13 +95,15 @@ def test_a_run_stopped_at_each_of_its_moments(
     metrics_of: Callable[[Path], list[dict[str, Any]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """After the last checkpoint, before the model is saved, before it is scored, before the result is written."""
+    """Before the first step, after the last checkpoint, before the model is scored, before the result is written."""
     from rewardsmith.training import run as run_module
     from rewardsmith.training import stages
+    from rewardsmith.training.trainer import PreferenceTrainer
 
     parts = {"general": STAGE | {"max_steps": 5}, "custom": None}
     whole = run_tiny("whole", **parts)
-    for owner, name in ((stages, "_save"), (stages, "score_test_sets"), (run_module, "save_result")):
+    moments: list[tuple[Any, str]] = [(PreferenceTrainer, "training_step"), (stages, "_save")]
+    for owner, name in (*moments, (stages, "score_test_sets"), (run_module, "save_result")):
 
         def killed(*_: Any, **__: Any) -> None:
             raise KeyboardInterrupt
