@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from rewardsmith.preferences.reading import load_preferences, read_preferences
     from rewardsmith.preferences.record import Message, Preference
     from rewardsmith.preferences.writing import write_preferences
-    from rewardsmith.training.recipe import Recipe, load_recipe
+    from rewardsmith.training.recipe import Recipe
+    from rewardsmith.training.recipe_file import load_recipe
     from rewardsmith.training.run import run_recipe
 
 _HOMES = {
@@ -28,7 +29,7 @@ _HOMES = {
     "RewardModel": "modeling.reward_model",
     "evaluate_sets": "evaluation.evaluate",
     "load_preferences": "preferences.reading",
-    "load_recipe": "training.recipe",
+    "load_recipe": "training.recipe_file",
     "read_preferences": "preferences.reading",
     "run_recipe": "training.run",
     "write_preferences": "preferences.writing",

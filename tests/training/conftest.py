@@ -83,7 +83,7 @@ def run_tiny(
     from rich.console import Console
 
     from rewardsmith.training import run as run_module
-    from rewardsmith.training.recipe import parse_recipe
+    from rewardsmith.training.recipe_file import parse_recipe
 
     def run(out: str = "run", overwrite: bool = False, plots: bool = False, **parts: Any) -> Path:
         recipe = parse_recipe(recipe_data(**parts), "test")

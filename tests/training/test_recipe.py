@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from rewardsmith.errors import OutputExistsError, RecipeError
-from rewardsmith.training.recipe import check_paths, dump_recipe, load_recipe, parse_recipe
+from rewardsmith.training.recipe_file import check_paths, dump_recipe, load_recipe, parse_recipe
 from rewardsmith.training.shipped import copy_recipe, recipe_path, shipped_recipes
 
 SHIPPED = ["demo", "dsp-paper", "dsp-smollm2", "starter"]

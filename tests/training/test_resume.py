@@ -31,7 +31,7 @@ _RUN = """
 import sys, time
 from pathlib import Path
 from rich.console import Console
-from rewardsmith.training.recipe import load_recipe
+from rewardsmith.training.recipe_file import load_recipe
 from rewardsmith.training.run import run_recipe
 from rewardsmith.training.trainer import PreferenceTrainer
 

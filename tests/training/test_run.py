@@ -365,7 +365,7 @@ def test_enrichment_is_a_share_or_a_count(
     recipe_data: Callable[..., Any], spec: dict[str, Any], wanted: int | None
 ) -> None:
     from rewardsmith.training.planning import plan_run
-    from rewardsmith.training.recipe import parse_recipe
+    from rewardsmith.training.recipe_file import parse_recipe
 
     recipe = parse_recipe(recipe_data(general=None, custom={"enrichment": {"sets": ["general"], **spec}}), "test")
     job = plan_run(recipe).jobs[0]

@@ -12,7 +12,7 @@ from rich.console import Console
 from rewardsmith.errors import UserError
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.training.planning import plan_run
-from rewardsmith.training.recipe import parse_recipe
+from rewardsmith.training.recipe_file import parse_recipe
 from rewardsmith.training.run import run_recipe
 
 

@@ -29,7 +29,7 @@ def show(
     full: Annotated[bool, typer.Option("--full", help="With all defaults written out.")] = False,
 ) -> None:
     """Prints a recipe."""
-    from rewardsmith.training.recipe import dump_recipe, load_recipe, read_text
+    from rewardsmith.training.recipe_file import dump_recipe, load_recipe, read_text
     from rewardsmith.training.shipped import recipe_path
 
     path = recipe_path(name)
@@ -60,7 +60,7 @@ def check(
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a key.")] = None,
 ) -> None:
     """Checks a recipe and its data sets' paths; all faults at once."""
-    from rewardsmith.training.recipe import check_paths, load_recipe
+    from rewardsmith.training.recipe_file import check_paths, load_recipe
     from rewardsmith.training.shipped import recipe_path
 
     loaded = load_recipe(recipe_path(name), overrides)

@@ -31,7 +31,7 @@ def train(
     rewardsmith train demo --dry-run
     rewardsmith train my-recipe.yaml --set stages.custom.learning_rate=1e-5 --out runs/try-2
     """
-    from rewardsmith.training.recipe import check_paths, load_recipe
+    from rewardsmith.training.recipe_file import check_paths, load_recipe
     from rewardsmith.training.shipped import recipe_path
 
     loaded = load_recipe(recipe_path(recipe), overrides)

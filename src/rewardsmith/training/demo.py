@@ -14,7 +14,8 @@ from rewardsmith.preferences.sample import located
 from rewardsmith.reporting.audit import audit_text
 from rewardsmith.reporting.tables import print_result
 from rewardsmith.training.data import load_data
-from rewardsmith.training.recipe import Recipe, load_recipe
+from rewardsmith.training.recipe import Recipe
+from rewardsmith.training.recipe_file import load_recipe
 from rewardsmith.training.run import run_recipe
 from rewardsmith.training.run_folder import RunFolder
 from rewardsmith.training.shipped import recipe_path

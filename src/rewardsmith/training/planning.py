@@ -22,7 +22,8 @@ from rewardsmith.preferences.record import response_text
 from rewardsmith.training.data import RecipeData, load_data
 from rewardsmith.training.jobs import Job, plan_jobs, require_ranking, steps_of
 from rewardsmith.training.monitoring import validation_of
-from rewardsmith.training.recipe import Recipe, check_paths
+from rewardsmith.training.recipe import Recipe
+from rewardsmith.training.recipe_file import check_paths
 from rewardsmith.training.starting import check_starts
 
 _EFFICIENCY = 0.55

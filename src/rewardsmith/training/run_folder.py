@@ -19,7 +19,8 @@ from rewardsmith.errors import OutputExistsError, RewardsmithError
 from rewardsmith.modeling.checkpoint import MODELS
 from rewardsmith.modeling.info import FILE_NAME
 from rewardsmith.preferences.record import Preference, content_hash
-from rewardsmith.training.recipe import Recipe, dump_recipe
+from rewardsmith.training.recipe import Recipe
+from rewardsmith.training.recipe_file import dump_recipe
 
 _PACKAGES = ("rewardsmith", "torch", "transformers", "accelerate", "peft", "numpy")
 
