@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -214,15 +215,17 @@ def test_a_full_disk(cli: Cli, pairs: Path, monkeypatch: pytest.MonkeyPatch, tmp
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("command", ["convert", pytest.param("score", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("command", ["convert", "inspect", pytest.param("score", marks=pytest.mark.slow)])
 def test_a_full_disk_behind_standard_output(pairs: Path, model: Path, command: str) -> None:
-    args = [str(pairs), "-"] if command == "convert" else ["-m", str(model), str(pairs)]
+    args = {"convert": [str(pairs), "-"], "inspect": [str(pairs)], "score": ["-m", str(model), str(pairs)]}[command]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "rewardsmith.cli.app", command, *args],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
+            env=buffered,
         )
     assert done.returncode == 1 and "error: No space left on device" in done.stderr
     assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr

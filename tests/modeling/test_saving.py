@@ -155,7 +155,7 @@ def test_folder_without_a_model(tmp_path):
         RewardModel.from_pretrained(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["./nowhere", "/no/such/model", "runs/demo/models/academy"])
+@pytest.mark.parametrize("name", ["./nowhere", "/no/such/model", "runs/nowhere/models/academy"])
 def test_folder_that_is_not_there(name):
     with pytest.raises(ModelError, match=f"there is no folder '{name}'"):
         RewardModel.from_pretrained(name)

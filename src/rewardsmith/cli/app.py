@@ -56,14 +56,16 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     try:
-        sys.exit(app(standalone_mode=False))
+        code = app(standalone_mode=False)
+        sys.stdout.flush()  # here a full disk can still be said; at the interpreter's end it cannot
+        sys.exit(code)
     except RewardsmithError as error:
         _leave(str(error), error.exit_code)
     except typer.Abort:
         _leave("aborted", 1)
     except BrokenPipeError:
         # The reader of our output has gone: nothing is left to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_stdout()
         sys.exit(1)
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
@@ -80,7 +82,16 @@ def main() -> None:
         _leave(f"{message.rstrip('.')}; see: {command} --help", 2)
 
 
+def _discard_stdout() -> None:
+    """Sends what is still buffered nowhere, so that the interpreter does not fail on it once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _leave(message: str, code: int) -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard_stdout()
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(code)
 
