@@ -23,7 +23,7 @@ demo-small: $(READY) ## the same in small: two layers, one epoch
 	$(BIN)/rewardsmith demo --small --out runs/demo-small --overwrite
 
 test: $(READY) ## the default test suite
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: $(READY) ## the long tests too
 	$(BIN)/python -m pytest -m ''
