@@ -100,7 +100,7 @@ def test_a_hub_failure_is_a_data_error(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "text", [b'{"a": 1}\n{"a": 2}\n', b' [{"a": 1}, {"a": 2}]', gzip.compress(b'{"a": 1}\n{"a": 2}')]
+    "text", [b'{"a": 1}\n{"a": 2}\n', b' [{"a": 1}, {"a": 2}]', gzip.compress(b'{"a": 1}\n{"a": 2}', mtime=0)]
 )
 def test_standard_input(monkeypatch, text):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
