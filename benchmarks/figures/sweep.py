@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from benchmarks.measured import OURS, Measured, compared
-from benchmarks.peers import best_options, by_length, pair_rows, peer_network, trl_trainer
+from benchmarks.peers import best_options, by_length, pair_rows, peer_network, trl_side
 from benchmarks.timing import Run, Side, alternate
 from benchmarks.training import now, our_trainer, timed
 from benchmarks.workload import STEP, Setting, draw_head, random_pairs, reward_model
 from rewardsmith.batching.items import Item
-from rewardsmith.modeling.backbone import layers_of
-from rewardsmith.modeling.building import freeze_layers
+from rewardsmith.modeling.building import freeze_layers, freeze_network
 from rewardsmith.modeling.frozen import freeze_prefix
 from rewardsmith.modeling.reward_model import RewardModel
 
@@ -63,38 +62,42 @@ def _sweep(
 ) -> Run:
     model.requires_grad_(True)
     freeze_layers(model, frozen)
-    seconds, losses = 0.0, []
-    for seed in range(_SEEDS):
-        draw_head(model, seed)
+
+    def train(seed: int) -> Run:
         start = now()
         if prepare is not None:
             prepare()
-        seconds += now() - start
+        prepared = now() - start
         try:
             run = timed(our_trainer(setting, model, items, seed=seed))
         finally:
             if model.frozen is not None:
                 model.frozen.store.close()
                 model.frozen = None
-        seconds += run.seconds
-        losses.append(run.loss or 0.0)
-    return Run(seconds, sum(losses) / len(losses))
+        return Run(prepared + run.seconds, run.loss)
+
+    return _over_seeds(model, train)
 
 
 def _trl_sweep(setting: Setting, model: RewardModel, items: Sequence[Item], frozen: int) -> Run:
     """The same seeds and frozen layers through TRL at its best, which has no store."""
     rows = by_length(pair_rows(items))
-    seconds, losses = 0.0, []
+
+    def train(_: int) -> Run:
+        network = peer_network(setting, model)
+        freeze_network(network, frozen)
+        return trl_side(setting, _TRL, network, model, rows, best_options(_TRL_BATCH)).run()
+
+    return _over_seeds(model, train)
+
+
+def _over_seeds(model: RewardModel, train: Callable[[int], Run]) -> Run:
+    """A head drawn for every seed and trained: the seconds in all, the mean loss."""
+    runs = []
     for seed in range(_SEEDS):
         draw_head(model, seed)
-        network = peer_network(setting, model)
-        network.get_input_embeddings().requires_grad_(False)
-        for layer in layers_of(network.base_model, network.config.get_text_config().num_hidden_layers)[:frozen]:
-            layer.requires_grad_(False)
-        run = timed(trl_trainer(setting, network, model, rows, best_options(_TRL_BATCH)))
-        seconds += run.seconds
-        losses.append(run.loss or 0.0)
-    return Run(seconds, sum(losses) / len(losses))
+        runs.append(train(seed))
+    return Run(sum(run.seconds for run in runs), sum(run.loss or 0.0 for run in runs) / len(runs))
 
 
 @contextmanager

@@ -73,11 +73,12 @@ def test_skipping_counts_what_is_left_out(cli: Cli, tmp_path: Path, model: Path)
     path = tmp_path / "some.jsonl"
     path.write_bytes(BAD_FILES["torn"][0] + json.dumps(GOOD | {"scores": ["x", 0]}).encode())
     outcome = cli("inspect", path, "--on-error", "skip")
-    assert outcome.code == 0 and "2 bad rows were left out" in outcome.out and "line 4" in outcome.out
+    assert outcome.code == 0 and "2 bad rows" in outcome.out and "line 2" in outcome.out and "line 4" in outcome.out
     outcome = cli("audit", path, "--on-error", "skip", "--json")
     assert outcome.code == 0 and "line 4" in " ".join(json.loads(outcome.out)["notes"])
     outcome = cli("score", "-m", model, path, "--on-error", "skip")
-    assert outcome.code == 0 and "line 4" in outcome.err and len(outcome.out.splitlines()) == 2
+    assert outcome.code == 0 and "2 bad rows" in outcome.err and len(outcome.out.splitlines()) == 2
+    assert "line 2" in outcome.err and "line 4" in outcome.err
     outcome = cli("convert", path, tmp_path / "out.jsonl", "--on-error", "skip")
     assert outcome.code == 0 and "2 bad rows" in outcome.err
 

@@ -9,6 +9,7 @@ import pytest
 
 from rewardsmith.errors import DataError
 from rewardsmith.preferences.reading import load_preferences, read_preferences, with_annotator_domains
+from rewardsmith.preferences.sample import located
 
 REAL = {
     # file: (format, records, ties, annotators)
@@ -34,6 +35,17 @@ def test_the_real_files_through_detection(real_data, name):
     assert loaded.counts.dropped == 0
     assert len({p.id for p in loaded}) == len(loaded)
     assert all(not p.prompt[-1].content.rstrip().endswith("Assistant:") for p in loaded)
+
+
+def test_the_sample_is_none_of_the_real_files(real_data):
+    def texts(source):
+        loaded = load_preferences(source).preferences
+        spoken = [str(r) for p in loaded for r in p.responses] + [m.content for p in loaded for m in p.prompt]
+        return {" ".join(text.lower().split()) for text in spoken if text.strip()}
+
+    ours = texts(located("sample:domains")) | texts(located("sample:general"))
+    for name in REAL:
+        assert not ours & texts(real_data / name), name
 
 
 def test_real_dialogues_lose_no_character(real_data):

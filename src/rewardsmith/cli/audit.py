@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rewardsmith.cli.options import Domain, Format, OnError, OnErrorOption, Source, stdout
+from rewardsmith.cli.options import Domain, Format, OnError, OnErrorOption, Source, print_notes, stdout
 
 
 def audit(
@@ -59,8 +59,7 @@ def audit(
         print(report.model_dump_json(indent=2))
     else:
         console = stdout()
-        for note in loaded.notes:
-            console.print(note, style="dim", highlight=False, markup=False)
+        print_notes(loaded.notes, console)
         console.print(audit_text(report), highlight=False)
     failed = [finding.check for finding in report.findings if finding.grade == "fail"]
     if strict and failed:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rewardsmith.cli.options import Domain, Format, OnError, OnErrorOption, Overwrite, Source, stderr
+from rewardsmith.cli.options import Domain, Format, OnError, OnErrorOption, Overwrite, Source, print_notes, stderr
 
 
 def convert(
@@ -50,8 +50,7 @@ def convert(
         parts = split_preferences(reader, parse_shares(split), seed=seed)
         names = {name: str(path.with_name(f"{path.stem}-{name}{path.suffix}")) for name in parts}
         reports = {names[n]: write_preferences(p, names[n], to=to, overwrite=overwrite) for n, p in parts.items()}
-    for note in reader.notes:
-        console.print(note, style="dim", highlight=False, markup=False)
+    print_notes(reader.notes, console)
     for name, report in reports.items():
         lost = ", ".join(f"{part} ({count})" for part, count in report.lost.items())
         text = f"{name}: {report.written} rows from {report.records} preferences"

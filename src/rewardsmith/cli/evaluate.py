@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from rewardsmith.cli.options import Format, ModelDomain, OnError, OnErrorOption, Overwrite, Quiet, stderr, stdout
+from rewardsmith.cli.options import (
+    Format,
+    ModelDomain,
+    OnError,
+    OnErrorOption,
+    Overwrite,
+    Quiet,
+    print_notes,
+    refuse_existing,
+    stderr,
+    stdout,
+)
 
 
 def evaluate(
@@ -33,7 +44,6 @@ def evaluate(
     rewardsmith evaluate --model runs/demo --domain academy --data sample:domains
     rewardsmith evaluate -m runs/demo/models/general -m runs/demo/models/academy -d test.jsonl --json out.json
     """
-    from rewardsmith.cli.options import refuse_existing
     from rewardsmith.errors import UserError
     from rewardsmith.evaluation.evaluate import evaluate_models
     from rewardsmith.evaluation.pairs import cluster_named
@@ -56,20 +66,16 @@ def evaluate(
     for name, path in named_sources(data):
         loaded = load_preferences(located(path), format=format, on_error=on_error.value)
         sets[name] = of_domain(loaded.preferences, domain, path)
-        for note in loaded.notes:
-            console.print(note, style="dim", highlight=False, markup=False)
+        print_notes(loaded.notes, console)
     scorers = {name: ModelScorer(name, domain, None if quiet else console) for name in models}
     check_domain(domain, scorers.values(), sets)
     for remark in () if seen else check_unseen(scorers.values(), sets):
         console.print(remark, style="yellow", highlight=False, markup=False)
     result = evaluate_models(scorers, sets, baselines=baselines, cluster=unit)
-    for note in (note for scorer in scorers.values() for note in scorer.notes):
-        console.print(note, style="dim", highlight=False, markup=False)
+    for scorer in scorers.values():
+        print_notes(scorer.notes, console)
     print_result(result, stdout())
     if json_out is not None:
         save_result(json_out, result if len(result.models) > 1 else result.models[0], overwrite=overwrite)
-    if plots is not None:
-        if not any(figures.n_pairs for one in result.models for figures in one.sets.values()):
-            console.print("nothing in these sets ranks anything: there is nothing to plot", style="yellow")
-        else:
-            plot_all(result, plots)
+    if plots is not None and not plot_all(result, plots):
+        console.print("nothing in these sets ranks anything: there is nothing to plot", style="yellow")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -53,17 +55,24 @@ def refuse_existing(output: Path | None, overwrite: bool) -> None:
 
 def stderr() -> Console:
     """For progress and remarks; lines are broken for a terminal only."""
-    import sys
-
     from rich.console import Console
 
-    return Console(stderr=True, width=None if sys.stderr.isatty() else 160)
+    return Console(stderr=True, width=_width(sys.stderr))
 
 
 def stdout() -> Console:
     """For results; as wide as a file wants where it is no terminal."""
-    import sys
-
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160)
+    return Console(width=_width(sys.stdout))
+
+
+def print_notes(notes: Iterable[str], console: Console) -> None:
+    """What reading or scoring had to say, beside the result."""
+    for note in notes:
+        console.print(note, style="dim", highlight=False, markup=False)
+
+
+def _width(stream: TextIO) -> int | None:
+    """The terminal's own; as wide as a file wants where there is none."""
+    return None if stream.isatty() else 160

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from torch import nn
+from transformers import PreTrainedModel
 
 from rewardsmith.batching.templates import TEMPLATES, set_template
 from rewardsmith.batching.tokenizing import context_limit
@@ -92,10 +93,10 @@ def add_lora(model: RewardModel, spec: LoraSpec) -> None:
     saved with them."""
     from peft import LoraConfig, TaskType, get_peft_model
 
-    there = [name for name, module in model.backbone.named_modules() if isinstance(module, nn.Linear)]
+    there = dict(model.backbone.named_modules())
     for target in () if isinstance(spec.targets, str) else spec.targets:
         if not any(f".{name}".endswith(f".{target}") for name in there):
-            names = list(dict.fromkeys(name.rpartition(".")[2] for name in there))
+            names = dict.fromkeys(n.rpartition(".")[2] for n, module in there.items() if isinstance(module, nn.Linear))
             hint = nearest(target, names)
             raise ModelError(f"lora.targets: no layer is called {target!r}{hint}; there are {', '.join(names)}")
     heads = heads_of(model.inner)
@@ -142,18 +143,23 @@ def refuse_imitation(model: RewardModel, spec: BackboneSpec) -> None:
 
 
 def freeze_layers(model: RewardModel, count: int) -> None:
+    """`freeze_network` on a reward model's own."""
+    freeze_network(model.inner, count)
+
+
+def freeze_network(network: PreTrainedModel, count: int) -> None:
     """Freezes the embeddings and the first `count` layers; 0 freezes nothing.
 
     Raises:
         ModelError: the backbone has fewer layers.
     """
-    total = model.inner.config.get_text_config().num_hidden_layers
+    total = network.config.get_text_config().num_hidden_layers
     if count > total:
         raise ModelError(f"cannot freeze {count} layers: the backbone has {total}")
     if count == 0:
         return
-    getattr(model.backbone, "embeddings", embedding_of(model.inner)).requires_grad_(False)
-    for layer in list(layers_of(model.backbone, total))[:count]:
+    getattr(network.base_model, "embeddings", embedding_of(network)).requires_grad_(False)
+    for layer in list(layers_of(network.base_model, total))[:count]:
         layer.requires_grad_(False)
 
 

@@ -201,12 +201,17 @@ class RewardModel(nn.Module):
         return result
 
     def outputs_of(
-        self, preferences: Iterable[Preference], on_progress: Callable[[int], None] | None = None
+        self,
+        preferences: Iterable[Preference],
+        on_progress: Callable[[int], None] | None = None,
+        on_cut: Callable[[int], None] | None = None,
     ) -> list[list[list[float]]]:
         """All outputs for every response of every preference, `[preference][response][output]`; the same text under
-        the same prompt is run only once."""
+        the same prompt is run only once. `on_cut` is told how many dialogues were longer than the model reads."""
         preferences = list(preferences)
         sequences = self.text.batch([(p.prompt, r) for p in preferences for r in p.responses])
+        if on_cut:
+            on_cut(sum(s.is_cut for s in sequences))
         unique = {sequence.ids: sequence for sequence in sequences}
         place = {ids: k for k, ids in enumerate(unique)}
         rewards = self.rewards_of(list(unique.values()), on_progress=on_progress).tolist()
@@ -214,12 +219,15 @@ class RewardModel(nn.Module):
         return [[rewards[place[next(flat).ids]] for _ in p.responses] for p in preferences]
 
     def score_preferences(
-        self, preferences: Iterable[Preference], on_progress: Callable[[int], None] | None = None
+        self,
+        preferences: Iterable[Preference],
+        on_progress: Callable[[int], None] | None = None,
+        on_cut: Callable[[int], None] | None = None,
     ) -> list[list[float]]:
         """Rewards of every response of every preference; a model of several domains gives each its own domain's."""
         preferences = list(preferences)
         columns = [self.output_of(p.domain) for p in preferences]
-        outputs = self.outputs_of(preferences, on_progress)
+        outputs = self.outputs_of(preferences, on_progress, on_cut)
         return [[row[k] for row in rows] for k, rows in zip(columns, outputs, strict=True)]
 
     def score(

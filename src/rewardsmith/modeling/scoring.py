@@ -71,10 +71,11 @@ class ModelScorer:
         return [f"{self.name}: {note}" for note in _cut_note(self.model, self._cut)]
 
     def __call__(self, preferences: Sequence[Preference]) -> list[list[float]]:
-        sequences = self.model.text.batch([(p.prompt, r) for p in preferences for r in p.responses])
-        self._cut += sum(s.is_cut for s in sequences)
         with _progress(self.console, self.name, sum(len(p.responses) for p in preferences)) as advance:
-            return self.model.score_preferences(preferences, on_progress=advance)
+            return self.model.score_preferences(preferences, on_progress=advance, on_cut=self._count_cut)
+
+    def _count_cut(self, dialogues: int) -> None:
+        self._cut += dialogues
 
     def seen(self, preferences: Sequence[Preference]) -> list[bool]:
         """Which of them have a prompt that the model was trained on."""

@@ -13,12 +13,13 @@ from rewardsmith.errors import DataError, nearest
 from rewardsmith.preferences.formats.base import BadRow, RowData, as_list, as_messages, as_text, optional_label
 from rewardsmith.preferences.formats.dialogues import prompt_turns
 from rewardsmith.preferences.reading import (
-    MOST_DROPPED,
     SAMPLE_ROWS,
+    Counts,
     Dropped,
     OnError,
     PreferenceReader,
-    dropped_lines,
+    leave_out,
+    left_out_lines,
 )
 from rewardsmith.preferences.record import GENERAL, Message, Preference, Response, content_hash
 from rewardsmith.preferences.sample import located
@@ -46,7 +47,7 @@ class CandidateReader:
     ) -> None:
         self.source, self.domain, self.on_error = source, domain, on_error
         self._dropped: list[Dropped] = []
-        self._count = 0
+        self._counts = Counts()
         rows = stream_rows(located(source))
         head = list(itertools.islice(rows, SAMPLE_ROWS))
         if not head:
@@ -60,8 +61,8 @@ class CandidateReader:
     def notes(self) -> list[str]:
         """Sentences for the user: what was left out and why."""
         if self._judged is not None:
-            return dropped_lines(self._judged.dropped, self._judged.counts.dropped)
-        return dropped_lines(self._dropped, self._count)
+            return left_out_lines(self._judged.dropped, self._judged.counts)
+        return left_out_lines(self._dropped, self._counts)
 
     def __iter__(self) -> Iterator[Candidates]:
         if self._judged is None:
@@ -87,9 +88,7 @@ class CandidateReader:
                     raise DataError(
                         f"{self.source}, {row.place}: {bad}; {bad.remedy} or read with --on-error skip"
                     ) from None
-                self._count += 1
-                if len(self._dropped) < MOST_DROPPED:
-                    self._dropped.append(Dropped(row.place, str(bad)))
+                leave_out(row, str(bad), self._dropped, self._counts)
 
 
 def of_domain(preferences: Sequence[Preference], domain: str | None, source: str) -> list[Preference]:

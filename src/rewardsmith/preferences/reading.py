@@ -102,7 +102,7 @@ class PreferenceReader:
         """Sentences for the user: what was read as what, and what deserves attention."""
         counts = self.counts
         lines = [f"{self._name}: read as {self.format} ({self.reason})"]
-        lines += dropped_lines(self.dropped, counts.dropped)
+        lines += left_out_lines(self.dropped, counts)
         if counts.ties:
             lines.append(f"{counts.ties} of {counts.records} records are ties, which rank nothing")
         if counts.identical:
@@ -158,9 +158,7 @@ class PreferenceReader:
             raise DataError(
                 f"{self._name}, {row.place}: {refused.reason}; {refused.remedy} or read with --on-error skip"
             ) from None
-        self.counts.dropped += 1
-        if len(self.dropped) < MOST_DROPPED:
-            self.dropped.append(Dropped(row.place, refused.reason))
+        leave_out(row, refused.reason, self.dropped, self.counts)
         return []
 
     def _finish(self, draft: Draft) -> Preference:
@@ -197,8 +195,16 @@ class PreferenceReader:
         raise DataError(f"{self._name}: no preference could be read, {self.counts.dropped} rows were dropped{why}")
 
 
-def dropped_lines(dropped: Sequence[Dropped], count: int) -> list[str]:
-    """Says how many rows were left out, and lists them; those behind the first `MOST_DROPPED` are only counted."""
+def leave_out(row: Row, reason: str, dropped: list[Dropped], counts: Counts) -> None:
+    """Counts a skipped row, and remembers it if it is among the first `MOST_DROPPED`."""
+    counts.dropped += 1
+    if len(dropped) < MOST_DROPPED:
+        dropped.append(Dropped(row.place, reason))
+
+
+def left_out_lines(dropped: Sequence[Dropped], counts: Counts) -> list[str]:
+    """Says how many rows were left out, and lists those that are remembered."""
+    count = counts.dropped
     if not count:
         return []
     more = [f"  and {count - len(dropped)} more"] if count > len(dropped) else []

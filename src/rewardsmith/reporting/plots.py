@@ -23,8 +23,9 @@ BASELINE_MARKS = {"longer": ">", "shorter": "<", "bag_of_words": "d"}
 
 
 def plot_all(result: EvaluationResult, folder: str | Path) -> list[Path]:
-    """`accuracy.png`, `calibration.png` and `margins.png` in `folder`."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    """`accuracy.png`, `calibration.png` and `margins.png` in `folder`; none where no set ranks anything."""
+    if not any(figures.n_pairs for model in result.models for figures in model.sets.values()):
+        return []
     makers = {"accuracy": plot_accuracy, "calibration": plot_calibration, "margins": plot_margins}
     return [make(result, Path(folder) / f"{name}.png") for name, make in makers.items()]
 

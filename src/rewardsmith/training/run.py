@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
-from rewardsmith.errors import RewardsmithError, UserError
+from rewardsmith.errors import RewardsmithError
 from rewardsmith.evaluation.result import EvaluationResult, save_result
 from rewardsmith.reporting.curves import plot_learning_curves
 from rewardsmith.reporting.metrics_file import read_metrics
@@ -78,8 +77,7 @@ def _write_report(result: EvaluationResult, folder: RunFolder) -> None:
     """Tables as Markdown and plots as PNG, made of the result and the metrics alone."""
     (folder.path / "tables.md").write_text(result_markdown(result), encoding="utf-8")
     plots = folder.path / "plots"
-    with contextlib.suppress(UserError):  # nothing in the held-out parts ranks anything
-        plot_all(result, plots)
+    plot_all(result, plots)
     points = read_metrics(folder.metrics) if folder.metrics.is_file() else []
     if points:
         plot_learning_curves(points, plots / "learning.png")
