@@ -126,6 +126,7 @@ class StageSpec(_Closed):
     max_grad_norm: float = Field(default=1.0, ge=0, description="0: no clipping.")
     bf16: bool = Field(default=False, description="bfloat16 autocast; rewards and losses stay float32.")
     gradient_checkpointing: bool = False
+    compile: bool = Field(default=False, description="torch.compile of norms and MLPs: pays after some minutes.")
     evaluations: int = Field(default=4, ge=0, description="How often to measure validation accuracy during the stage.")
     save_every: int | None = Field(default=None, ge=1, description="Steps between checkpoints; null: with evaluations.")
     keep_best: str | None = Field(default=None, description="Keep the checkpoint best on `general`, `custom` or a set.")

@@ -22,6 +22,7 @@ from transformers.trainer_callback import ProgressCallback as PlainProgress
 from rewardsmith.batching.items import Item, ItemCounts, build_items
 from rewardsmith.errors import RewardsmithError
 from rewardsmith.modeling.building import freeze_layers
+from rewardsmith.modeling.compiling import compile_modules
 from rewardsmith.modeling.domains import domain_model
 from rewardsmith.modeling.frozen import freeze_prefix
 from rewardsmith.modeling.info import RewardScale
@@ -75,6 +76,8 @@ def run_job(job: Job, place: Workplace) -> None:
     if resume is not None:
         console.print(f"{job.label}: going on from {resume.name}")
     _freeze(model, job.stage)
+    if job.stage.compile:
+        compile_modules(model.backbone)
     try:
         trainer = _trainer(job, model, items, place, resumed=resume is not None)
         _train(job, trainer, resume, folder)
