@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rewardsmith.customization.customize import customize
     from rewardsmith.evaluation.evaluate import evaluate_sets
     from rewardsmith.modeling.reward_model import RewardModel
     from rewardsmith.preferences.reading import load_preferences, read_preferences
@@ -27,6 +28,7 @@ _HOMES = {
     "Preference": "preferences.record",
     "Recipe": "training.recipe",
     "RewardModel": "modeling.reward_model",
+    "customize": "customization.customize",
     "evaluate_sets": "evaluation.evaluate",
     "load_preferences": "preferences.reading",
     "load_recipe": "training.recipe_file",
@@ -40,6 +42,7 @@ __all__ = [
     "Preference",
     "Recipe",
     "RewardModel",
+    "customize",
     "evaluate_sets",
     "load_preferences",
     "load_recipe",

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rewardsmith.cli import audit, convert, demo, evaluate, inspect, rank, recipe, score, train
+from rewardsmith.cli import audit, convert, customize, demo, evaluate, inspect, rank, recipe, score, train
 from rewardsmith.errors import RewardsmithError
 
 app = typer.Typer(
@@ -29,6 +29,8 @@ app.command("inspect")(inspect.inspect)
 app.command("audit")(audit.audit)
 app.command("convert")(convert.convert)
 app.command("train")(train.train)
+app.command("customize")(customize.customize)
+app.command("report")(customize.report)
 app.command("evaluate")(evaluate.evaluate)
 app.command("score")(score.score)
 app.command("rank")(rank.rank)

@@ -29,6 +29,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="A model's or a run's folder, or a hub name.")]
 ModelDomain = Annotated[str | None, typer.Option("--domain", help="Which of a run's models; also filters the data.")]
 Source = Annotated[str, typer.Argument(metavar="FILE", help="A file, folder, hub data set (org/name), or - for stdin.")]
+Confidence = Annotated[float, typer.Option("--confidence", help="Percent, of a verdict about a budget.")]
+Metric = Annotated[str, typer.Option("--metric", help="What the budget is about: accuracy or brier.")]
 Out = Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder; default: runs/NAME.")]
 
 

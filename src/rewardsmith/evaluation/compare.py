@@ -29,7 +29,7 @@ def compare_models(
 
     The two lists may be in different order. Raises UserError unless they hold the same preferences.
     """
-    both, n_left_out = _matched(a_scored, b_scored, set_name)
+    both, n_left_out = matched(a_scored, b_scored, set_name)
     a_table = pair_table([a for a, _ in both], cluster)
     b_table = pair_table([b for _, b in both], cluster)
     weights = prompt_weights(a_table.prompts)
@@ -79,7 +79,7 @@ def compare_all(
     ]
 
 
-def _matched(
+def matched(
     a_scored: Sequence[ScoredPreference], b_scored: Sequence[ScoredPreference], set_name: str
 ) -> tuple[list[tuple[ScoredPreference, ScoredPreference]], int]:
     """Records of the same preference side by side, without those that failed under either model; and their number."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from rewardsmith.evaluation.baselines import ShortcutMemory, Verdicts
+from rewardsmith.evaluation.budget import Question, judge_sets
 from rewardsmith.evaluation.calibration import margin_histogram, reliability
 from rewardsmith.evaluation.compare import compare_all
 from rewardsmith.evaluation.figures import Options, measure
@@ -72,15 +73,25 @@ def evaluate_models(
     *,
     baselines: bool = True,
     cluster: GroupBy = "prompt",
+    against: tuple[str, Question] | None = None,
     seed: int = 0,
 ) -> EvaluationResult:
-    """Several models on several sets; each scores all sets in one call, so that it can run a text only once."""
+    """Several models on several sets; each scores all sets in one call, so that it can run a text only once.
+
+    Args:
+        against: the scorer that the one other must not lose to, and what is asked: adds the verdicts.
+    """
     flat = [p for preferences in sets.values() for p in preferences]
     scored = {}
     for model, scorer in scorers.items():
         records = iter(score_preferences(scorer, flat))
         scored[model] = {name: [next(records) for _ in preferences] for name, preferences in sets.items()}
-    return summarise_models(scored, baselines=baselines, cluster=cluster, seed=seed)
+    reference = against[0] if against else None
+    result = summarise_models(scored, reference=reference, baselines=baselines, cluster=cluster, seed=seed)
+    if against is None:
+        return result
+    (other,) = set(scored) - {against[0]}
+    return result.model_copy(update={"verdicts": judge_sets(scored[against[0]], scored[other], against[1])})
 
 
 def _model_result(

@@ -107,12 +107,35 @@ class Comparison(_Part):
     notes: list[str] = Field(default_factory=list)
 
 
+Decision = Literal["within", "exceeded", "undecided"]
+"""A loss is proved to be within the budget, proved to exceed it, or neither."""
+
+
+class Verdict(_Part):
+    """Whether a model lost no more than a budget against another, on one set or on all together."""
+
+    set: str
+    budget: Annotated[float, Field(gt=0, le=1)] = Field(description="Largest loss allowed; 0.01 is one point.")
+    confidence: float = Field(description="Percent; each of within and exceeded is wrong with at most the rest.")
+    metric: str = "accuracy"
+    verdict: Decision
+    bound: float = Field(description="Loss that is excluded at this confidence; negative where a gain is proved.")
+    difference: float | None = Field(description="After minus before, mean over prompts.")
+    ci95: tuple[float, float] | None = Field(description="BCa bootstrap over prompts: the usual, asymptotic answer.")
+    trinomial_p: Share | None = Field(
+        default=None, description="Exact unconditional p-value of a loss of the budget or more; one pair a prompt only."
+    )
+    n_prompts: Count
+    flipped: Share | None = Field(description="Share of prompts on which the two models differ.")
+
+
 class EvaluationResult(_Part):
     """Several models and their comparisons."""
 
     version: Literal[1] = VERSION
     models: list[ModelResult]
     comparisons: list[Comparison] = Field(default_factory=list)
+    verdicts: list[Verdict] = Field(default_factory=list, description="Of `evaluate --against ... --budget ...`.")
 
 
 def save_result(path: str | Path, result: ModelResult | EvaluationResult, *, overwrite: bool = False) -> None:

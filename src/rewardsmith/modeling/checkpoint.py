@@ -102,7 +102,8 @@ def _write(model: ModelParts, folder: Path, merge: bool) -> None:
             _write_adapter(model, folder)
         else:
             network = merged(model.network)
-            network.save_pretrained(folder)
+            with quiet():
+                network.save_pretrained(folder)
             above = tuple(f"{name}." for name in heads_of(network))
             _check_written(folder, {k: v for k, v in network.state_dict().items() if k.startswith(above)})
     model.tokenizer.save_pretrained(folder)

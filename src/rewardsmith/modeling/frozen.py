@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -76,16 +77,24 @@ def freeze_prefix(backbone: PreTrainedModel, depth: int) -> FrozenPrefix | None:
     if dropout or any(p.requires_grad or p.dtype != torch.float32 for p in parameters):
         return None
     root = cache_root() / "frozen"
-    digest = hashlib.blake2b(digest_size=16)
-    for p in parameters:
-        digest.update(p.detach().cpu().contiguous().numpy().tobytes())
     make_room(root)
-    store = StateStore(root / f"{digest.hexdigest()}-{depth}-{_BLOCK}", backbone.config.get_text_config().hidden_size)
+    store = StateStore(
+        root / f"{digest_of(parameters)}-{depth}-{_BLOCK}", backbone.config.get_text_config().hidden_size
+    )
     prefix = FrozenPrefix(backbone, depth, store)
     if not _agrees(prefix, backbone):
         logger.warning("%s cannot be entered at layer %d: frozen layers are run anew", type(backbone).__name__, depth)
         return None
     return prefix
+
+
+def digest_of(parameters: Iterable[torch.Tensor]) -> str:
+    """A hash of weights, in their order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for p in parameters:
+        # numpy has no bfloat16; float32 holds all of its values.
+        digest.update(p.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @torch.no_grad()

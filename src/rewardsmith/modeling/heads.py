@@ -33,15 +33,18 @@ def apply_linear(linear: nn.Module, pooled: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def float32_output(linear: nn.Module) -> Iterator[None]:
-    """Within it, `linear` gives float32 wherever it is called: for heads that an architecture calls itself."""
+def float32_output(linear: nn.Module) -> Iterator[list[torch.Tensor]]:
+    """Within it, `linear` gives float32 wherever it is called, and what it read is collected: for heads that an
+    architecture calls itself."""
+    read: list[torch.Tensor] = []
 
     def again(module: nn.Module, inputs: tuple[torch.Tensor, ...], _: torch.Tensor) -> torch.Tensor:
+        read.append(inputs[0])
         return apply_linear(module, inputs[0])
 
     handle = linear.register_forward_hook(again)
     try:
-        yield
+        yield read
     finally:
         handle.remove()
 
@@ -57,7 +60,11 @@ class MLPHead(nn.Module):
 
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
         """Rewards [n, outputs] from pooled states [n, width]."""
-        return apply_linear(self.out, F.gelu(apply_linear(self.up, pooled)))
+        return apply_linear(self.out, self.hidden(pooled))
+
+    def hidden(self, pooled: torch.Tensor) -> torch.Tensor:
+        """What the last layer reads, [n, hidden]."""
+        return F.gelu(apply_linear(self.up, pooled))
 
 
 class LinearHead(nn.Module):

@@ -6,7 +6,7 @@ language-modelling head for imitation; both come out of one forward pass. It kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -21,7 +21,7 @@ from rewardsmith.errors import ModelError
 from rewardsmith.modeling.backbone import head_name, is_decoder, output_layer, unwrap
 from rewardsmith.modeling.checkpoint import ModelParts, save_parts
 from rewardsmith.modeling.frozen import FrozenPrefix
-from rewardsmith.modeling.heads import Head, MixtureHead, apply_linear, float32_output
+from rewardsmith.modeling.heads import Head, MixtureHead, MLPHead, apply_linear, float32_output
 from rewardsmith.modeling.imitation import LanguageModelHead
 from rewardsmith.modeling.info import ModelInfo
 from rewardsmith.modeling.loading import load_parts
@@ -114,6 +114,14 @@ class RewardModel(nn.Module):
         return self.own_head if self.own_head is not None else getattr(self.inner, head_name(self.inner))
 
     @property
+    def last_layer(self) -> nn.Linear:
+        """The linear layer that gives the rewards."""
+        if self.own_head is not None:
+            return self.own_head.out
+        holder, name = output_layer(self.inner)
+        return cast(nn.Linear, getattr(holder, name))
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.parameters()).device
@@ -134,19 +142,20 @@ class RewardModel(nn.Module):
 
     def forward(self, rows: Sequence[Rows]) -> RewardOutput:
         """Rewards, and the likelihood of the labelled tokens, for all sequences of `rows`."""
-        outputs = [self._run(r) for r in rows]
+        outputs = [self._run(r)[1:] for r in rows]
         order = torch.cat([r.sequence for r in rows]).argsort()
         return RewardOutput(*(torch.cat(part)[order] for part in zip(*outputs, strict=True)))
 
-    def _run(self, rows: Rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The parts of `RewardOutput` for one forward pass, in the order of its sequences."""
+    def _run(self, rows: Rows) -> tuple[torch.Tensor, ...]:
+        """What the last layer of the head reads [n, width], and then the parts of `RewardOutput`, in the order of the
+        pass's own sequences."""
         nll = tokens = torch.zeros(len(rows.last), device=rows.input_ids.device)
         gate = nll.new_zeros(len(rows.last), 0)
         if self.own_head is None and not is_decoder(self.inner):
             inputs = {"input_ids": rows.input_ids, "attention_mask": rows.attention_mask}
-            holder, layer = output_layer(self.inner)
-            with float32_output(getattr(holder, layer)):
-                return self.network(**inputs).logits, nll, tokens, gate
+            with float32_output(self.last_layer) as read:
+                rewards = self.network(**inputs).logits
+            return read[-1], rewards, nll, tokens, gate
         states = self._hidden(rows)
         if len(rows.lm_state):
             nll, tokens = self._imitation(states[-1], rows)
@@ -154,9 +163,10 @@ class RewardModel(nn.Module):
         pooled = torch.cat([pool(states[k], rows, self.info.pooling) for k in layers], dim=-1)
         if isinstance(self.own_head, MixtureHead):
             gate = self.own_head.gate_logits(pool(states[-1], rows, "mean"))
-            return self.own_head(pooled, gate), nll, tokens, gate
-        rewards = self.own_head(pooled) if self.own_head is not None else apply_linear(self.head, pooled)
-        return rewards, nll, tokens, gate
+            return pooled, self.own_head(pooled, gate), nll, tokens, gate
+        features = self.own_head.hidden(pooled) if isinstance(self.own_head, MLPHead) else pooled
+        rewards = apply_linear(self.head if self.own_head is None else self.own_head.out, features)
+        return features, rewards, nll, tokens, gate
 
     def _hidden(self, rows: Rows) -> Sequence[torch.Tensor]:
         """Hidden states [B, T, H]: the last alone, or all layers' where several are pooled."""
@@ -188,17 +198,38 @@ class RewardModel(nn.Module):
         on_progress: Callable[[int], None] | None = None,
     ) -> torch.Tensor:
         """Rewards [n, outputs] on the CPU for tokenised responses; `on_progress` is told how many were just done."""
+        result = torch.empty(len(sequences), len(self.info.domains))
+        for rows in self._passes(sequences, token_budget):
+            # Called as a whole, not by its parts: sharded weights are gathered by the hooks of the call.
+            result[rows.sequence.sort().values.cpu()] = self([rows]).rewards.cpu()
+            if on_progress:
+                on_progress(len(rows.sequence))
+        return result
+
+    @torch.no_grad()
+    def features_of(
+        self, sequences: Sequence[TokenizedResponse], token_budget: int = DEFAULT_TOKEN_BUDGET
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the last layer of the head reads, float32 [n, width], and the rewards [n, outputs], on the CPU.
+
+        A change δ of that layer's weights changes a reward by δ times the features (in a mixture, the same change of
+        all its experts does).
+        """
+        features = torch.empty(len(sequences), self.last_layer.in_features)
+        rewards = torch.empty(len(sequences), len(self.info.domains))
+        for rows in self._passes(sequences, token_budget):
+            place = rows.sequence.cpu()
+            features[place], rewards[place] = (part.float().cpu() for part in self._run(rows)[:2])
+        return features, rewards
+
+    def _passes(self, sequences: Sequence[TokenizedResponse], token_budget: int) -> Iterator[Rows]:
+        """The sequences as rows on the model's device, while it is in evaluation mode."""
         ensure_trees(self, sequences)
         was_training = self.training
         self.eval()
-        result = torch.empty(len(sequences), len(self.info.domains))
         for rows in self.layout(token_budget).rows(sequences):
-            # Called as a whole, not by its parts: sharded weights are gathered by the hooks of the call.
-            result[rows.sequence.sort().values] = self([rows.to(self.device)]).rewards.cpu()
-            if on_progress:
-                on_progress(len(rows.sequence))
+            yield rows.to(self.device)
         self.train(was_training)
-        return result
 
     def outputs_of(
         self,

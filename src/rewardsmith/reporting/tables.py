@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rewardsmith.evaluation.result import Comparison, EvaluationResult, Figures, ModelResult
+from rewardsmith.evaluation.result import Comparison, EvaluationResult, Figures, ModelResult, Verdict
 from rewardsmith.reporting.format import (
     count,
     decimal,
@@ -17,6 +17,7 @@ from rewardsmith.reporting.format import (
     p_value,
     percent,
     percent_with_interval,
+    signed_percent,
 )
 
 if TYPE_CHECKING:
@@ -80,6 +81,30 @@ def comparisons_table(comparisons: Iterable[Comparison]) -> Table | None:
     return Table("Comparisons on the same pairs", columns, rows, n_labels=3) if rows else None
 
 
+def verdicts_table(verdicts: Iterable[Verdict]) -> Table | None:
+    """One row for each budget; None when there is none."""
+    rows = tuple(
+        (
+            v.set,
+            v.verdict,
+            f"{100 * v.budget:g}",
+            signed_percent(-v.bound),
+            difference_with_interval(v.difference, v.ci95),
+            percent(v.flipped),
+            count(v.n_prompts),
+        )
+        for v in verdicts
+    )
+    columns = ("set", "verdict", "budget", "proved at least", "difference, points [95%]", "flipped %", "prompts")
+    return Table("What it cost, in points", columns, rows, n_labels=2) if rows else None
+
+
+def verdict_line(v: Verdict) -> str:
+    """A verdict in words."""
+    proved = f"at {v.confidence:g} % it is proved to have lost no more than {100 * max(v.bound, 0):.1f}"
+    return f"{v.set}: {v.verdict}: {100 * v.budget:g} points may be lost, {proved} ({v.n_prompts} prompts)"
+
+
 def notes_list(result: EvaluationResult) -> list[str]:
     """Every note with where it belongs, as lines; equal notes of several models are said once."""
     lines = []
@@ -95,7 +120,8 @@ def notes_list(result: EvaluationResult) -> list[str]:
 def result_tables(result: EvaluationResult) -> list[Table]:
     """All tables of a result, in reading order."""
     domains = [domains_table(model) for model in result.models]
-    return [t for t in (sets_table(result), *domains, comparisons_table(result.comparisons)) if t is not None]
+    beside = (comparisons_table(result.comparisons), verdicts_table(result.verdicts))
+    return [t for t in (sets_table(result), *domains, *beside) if t is not None]
 
 
 def print_result(result: EvaluationResult, console: Console) -> None:

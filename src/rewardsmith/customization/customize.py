@@ -1,0 +1,374 @@
+"""`customize`: the best custom model within the budget, proved, or the general model unchanged.
+
+The order is the point. Candidates are trained on the train parts and judged on the choosing parts; that fixes a path
+from the general model outwards. Only then is the certify part opened, once: candidates are tested along the path until
+one is not proved to be within every budget (fixed-sequence testing, as in Learn Then Test, arXiv 2110.01052), which
+needs no correction. Last, the test parts say what the choice is worth.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+
+from rewardsmith.customization.card import write_card
+from rewardsmith.customization.choosing import Judged, judge_option, path_of, scored_by
+from rewardsmith.customization.features import FeatureBank
+from rewardsmith.customization.folder import CustomizationFolder, Fixed
+from rewardsmith.customization.methods import METHODS, Workshop, methods_named
+from rewardsmith.customization.parts import CERTIFY, CHOOSE, CUSTOM, TEST, TRAIN, Parts, split_parts
+from rewardsmith.customization.planning import Outlook, outlooks
+from rewardsmith.errors import ModelError
+from rewardsmith.evaluation.budget import Question, judge_sets, overall, prompt_differences
+from rewardsmith.evaluation.customization import NO_METHOD, Candidate, Change, Customization, Flip, GeneralChange
+from rewardsmith.evaluation.result import Verdict
+from rewardsmith.evaluation.scored import ScoredPreference
+from rewardsmith.evaluation.statistics import cluster_bootstrap
+from rewardsmith.modeling.frozen import digest_of
+from rewardsmith.modeling.reward_model import RewardModel
+from rewardsmith.preferences.candidates import of_domain
+from rewardsmith.preferences.reading import load_preferences
+from rewardsmith.preferences.record import Preference, content_hash, response_text
+from rewardsmith.preferences.sample import located
+from rewardsmith.reporting.customization import write_report
+from rewardsmith.training.run_folder import fingerprint
+
+_MOST_TEXT = 600
+"""Characters of a text in the list of flipped pairs."""
+
+Scored = dict[str, list[ScoredPreference]]
+
+
+def read_parts(model: RewardModel, preferences: str, domain: str, general: Mapping[str, str], seed: int) -> Parts:
+    """Reads and splits all preferences of a customisation. Raises DataError for what cannot be used."""
+    custom = of_domain(load_preferences(located(preferences)).preferences, domain, preferences)
+    custom = [p.model_copy(update={"domain": domain}) for p in custom]
+    sets = {name: load_preferences(located(path)).preferences for name, path in general.items()}
+    known = model.info.trained_on or None
+    return split_parts(custom, sets, known, seed=seed)
+
+
+def plan(
+    general: str,
+    preferences: str,
+    domain: str,
+    general_preferences: Mapping[str, str],
+    question: Question,
+    *,
+    seed: int = 0,
+) -> list[Outlook]:
+    """What these preferences can prove, before anything is trained."""
+    question.budgets.for_sets(list(general_preferences))
+    return outlooks(
+        read_parts(RewardModel.from_pretrained(general), preferences, domain, general_preferences, seed), question
+    )
+
+
+def customize(
+    general: str,
+    preferences: str,
+    domain: str,
+    general_preferences: Mapping[str, str],
+    question: Question,
+    out: Path,
+    *,
+    method: str = "auto",
+    minutes: float = 30.0,
+    portable: bool = True,
+    seed: int = 0,
+    overwrite: bool = False,
+    console: Console | None = None,
+) -> Customization:
+    """Customises the model `general` for `domain`, or goes on with the same run in `out`.
+
+    Args:
+        general: a reward model's folder or hub name.
+        preferences, general_preferences: files, folders or hub data sets; the general ones by name.
+        question: the budgets, how sure the proof is to be, and the metric.
+        method: a name of `METHODS`, or `auto`: all of them, from cheap to dear.
+        minutes: with `auto`, no method is begun that is expected to end later.
+        portable: refuse a general model that is no standard checkpoint.
+
+    Raises:
+        UserError: options, preferences or folder cannot be used as asked.
+        ModelError: `general` is no reward model, or not a portable one.
+    """
+    started = time.monotonic()
+    say = console or Console(quiet=True)
+    names = methods_named(method)
+    question.budgets.for_sets(list(general_preferences))
+    model = RewardModel.from_pretrained(general)
+    if portable and not model.info.portable:
+        raise ModelError(
+            f"{general} has a shape that the Auto classes cannot load, and so would the customised model; say "
+            "--no-portable, or give a general model with pooling last and a linear head"
+        )
+    parts = read_parts(model, preferences, domain, general_preferences, seed)
+    for note in parts.notes:
+        say.print(f"[dim]{escape(note)}[/dim]", highlight=False)
+    for outlook in outlooks(parts, question):
+        say.print(outlook.to_text(), highlight=False, markup=False)
+    folder = CustomizationFolder(out)
+    folder.open(_state(model, parts, domain, question, method, seed), overwrite)
+    if (done := folder.result()) is not None:
+        say.print(f"{out} is done already", highlight=False)
+        return done
+    bank = FeatureBank(model)
+    try:
+        shop = Workshop(model, general, bank, parts, domain, out, seed, say)
+        _fill(shop)
+        judged = _candidates(shop, names, question, folder, started + 60 * minutes, len(names) > 1)
+        path = _path(judged, folder)
+        certified, verdicts = _walk(path, shop, question, folder)
+        result = _result(shop, judged, path, certified, verdicts, question, folder)
+        result = result.model_copy(update={"seconds": time.monotonic() - started})
+        chosen = certified[-1].option.model() if certified else model
+        _save(chosen, shop, result, folder)
+    finally:
+        bank.close()
+    write_report([result], folder.path / "report.html")
+    folder.finish(result)
+    return result
+
+
+def _state(
+    model: RewardModel, parts: Parts, domain: str, question: Question, method: str, seed: int
+) -> dict[str, object]:
+    """What may not change between a run and its continuation, by the name that the user knows it by."""
+    sets = {CUSTOM: parts.custom, **parts.general}
+    return {
+        "--general": digest_of(model.parameters()),
+        "--domain": domain,
+        "--budget": {name: b for name, b in question.budgets.for_sets(list(parts.general)).items()},
+        "--confidence": question.confidence,
+        "--metric": question.metric,
+        "--method": method,
+        "--seed": seed,
+        **{
+            "--preferences" if name == CUSTOM else f"--general-preferences {name}": fingerprint(
+                [p for preferences in split.values() for p in preferences]
+            )
+            for name, split in sets.items()
+        },
+    }
+
+
+def _fill(shop: Workshop) -> None:
+    """Computes the features of all that will be asked for, with a bar."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    every = [p for part in shop.parts.custom.values() for p in part] + shop.anchors()
+    every += [p for part in (CHOOSE, CERTIFY, TEST) for p in shop.parts.pooled(part)]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=shop.console, transient=True) as progress:
+        task = progress.add_task("the general model reads the preferences", total=len(every))
+        shop.bank.fill(every, lambda done: progress.update(task, advance=done))
+
+
+def _candidates(
+    shop: Workshop, names: Sequence[str], question: Question, folder: CustomizationFolder, until: float, auto: bool
+) -> list[Judged]:
+    """All candidates on the choosing parts, method by method."""
+    custom, general = shop.parts.custom[CHOOSE], shop.parts.of(CHOOSE)
+    before = scored_by(_General(shop), {CUSTOM: custom, **general})
+    own = before.pop(CUSTOM)
+    judged: list[Judged] = []
+    fixed = folder.fixed()
+    for name in names if fixed is None else fixed.methods:
+        method = METHODS[name]
+        if fixed is None and auto and judged and (left := until - time.monotonic()) < method.seconds(shop):
+            shop.console.print(f"{name}: left out, it would not end in the {max(left, 0) / 60:.0f} minutes left")
+            continue
+        shop.console.print(f"[bold]{name}[/bold]: {method.summary}", highlight=False)
+        for option in method.candidates(shop):
+            after = folder.scored(option, CHOOSE, {CUSTOM: custom, **general})
+            judged.append(judge_option(option, (own, after.pop(CUSTOM)), (before, after), question))
+        best = max((c for c in judged if c.option.method == name), key=lambda c: c.custom)
+        shop.console.print(
+            f"  its largest gain {100 * best.custom:+.1f} points, general {100 * best.general:+.1f} ({best.name})",
+            highlight=False,
+            markup=False,
+        )
+    return judged
+
+
+def _path(judged: Sequence[Judged], folder: CustomizationFolder) -> list[Judged]:
+    """The path, written down before the certify part is opened; a run that goes on keeps the one that it had."""
+    fixed = folder.fixed()
+    if fixed is None:
+        fixed = Fixed(list(dict.fromkeys(c.option.method for c in judged)), [c.name for c in path_of(judged)])
+        folder.fix(fixed)
+    by_name = {c.name: c for c in judged}
+    return [by_name[name] for name in fixed.path]
+
+
+def _walk(
+    path: Sequence[Judged], shop: Workshop, question: Question, folder: CustomizationFolder
+) -> tuple[list[Judged], dict[str, list[Verdict]]]:
+    """Certifies along the path until the first failure: those that passed, and the verdicts of all that were tested."""
+    sets = shop.parts.of(CERTIFY)
+    before = scored_by(_General(shop), sets)
+    passed: list[Judged] = []
+    verdicts: dict[str, list[Verdict]] = {}
+    for candidate in path:
+        after = folder.scored(candidate.option, CERTIFY, sets)
+        found = verdicts[candidate.name] = judge_sets(before, after, question, candidate.spreads)
+        shop.console.print(f"{candidate.name}: {overall(found)}", highlight=False, markup=False)
+        if overall(found) != "within":
+            break
+        passed.append(candidate)
+    return passed, verdicts
+
+
+def _result(
+    shop: Workshop,
+    judged: Sequence[Judged],
+    path: Sequence[Judged],
+    certified: Sequence[Judged],
+    verdicts: Mapping[str, list[Verdict]],
+    question: Question,
+    folder: CustomizationFolder,
+) -> Customization:
+    """Everything on the test parts, and the choice."""
+    sets = {CUSTOM: shop.parts.custom[TEST], **shop.parts.of(TEST)}
+    chosen = certified[-1] if certified else None
+    before = scored_by(_General(shop), sets)
+    after = folder.scored(chosen.option, TEST, sets) if chosen else before
+    freest = max(judged, key=lambda c: c.custom, default=None)
+    free = folder.scored(freest.option, TEST, sets)[CUSTOM] if freest else before[CUSTOM]
+    general_before, general_after = ({k: v for k, v in s.items() if k != CUSTOM} for s in (before, after))
+    budgets = question.budgets.for_sets(list(general_before))
+    first = verdicts[chosen.name][0] if chosen else None
+    on_path = {c.name for c in path}
+    return Customization(
+        certified=True,
+        budget=None if question.budgets.pooled is None else 100 * question.budgets.pooled,
+        budgets={name: 100 * b for name, b in budgets.items()},
+        confidence=question.confidence,
+        metric=question.metric,
+        bound=100 * first.bound if first else 0.0,
+        method=chosen.option.method if chosen else NO_METHOD,
+        settings=chosen.option.settings if chosen else {},
+        strength=chosen.option.strength if chosen else 0.0,
+        domain=shop.domain,
+        general_model=shop.general_name,
+        general=GeneralChange(
+            **dict(_change(_joined(general_before), _joined(general_after))),
+            sets={name: _change(general_before[name], general_after[name]) for name in general_before},
+        ),
+        custom=_change(before[CUSTOM], after[CUSTOM]),
+        unconstrained=_change(before[CUSTOM], free) if freest else None,
+        verdicts=verdicts[chosen.name] if chosen else [],
+        candidates=[
+            Candidate(
+                name=c.name,
+                method=c.option.method,
+                settings=c.option.settings,
+                strength=c.option.strength,
+                custom=c.custom,
+                general=c.general,
+                on_path=c.name in on_path,
+                verdicts=verdicts.get(c.name, []),
+                chosen=chosen is not None and c.name == chosen.name,
+            )
+            for c in judged
+        ],
+        parts=shop.parts.prompts(),
+        flips=[flip for name in general_before for flip in _flips(name, general_before[name], general_after[name])],
+        notes=shop.parts.notes,
+        command=sys.argv,
+        versions={p: version(p) for p in ("rewardsmith", "torch", "transformers")}
+        | {"python": platform.python_version()},
+        seconds=0.0,
+    )
+
+
+class _General:
+    """The general model as a candidate of strength 0."""
+
+    method, strength = NO_METHOD, 0.0
+
+    def __init__(self, shop: Workshop) -> None:
+        self.settings: dict[str, float | int | str] = {}
+        self._bank = shop.bank
+
+    def rewards(self, preferences: Sequence[Preference]) -> list[list[float]]:
+        return [general.tolist() for _, general in self._bank.of(preferences)]
+
+    def model(self) -> RewardModel:
+        return self._bank.model
+
+
+def _joined(sets: Mapping[str, Sequence[ScoredPreference]]) -> list[ScoredPreference]:
+    return [s for records in sets.values() for s in records]
+
+
+def _change(before: Sequence[ScoredPreference], after: Sequence[ScoredPreference]) -> Change:
+    from rewardsmith.evaluation.pairs import pair_table
+    from rewardsmith.evaluation.ranking import accuracy
+
+    d = prompt_differences(before, after)
+    old, new = (accuracy(t.margins, t.prompts) for t in (pair_table(before), pair_table(after)))
+    return Change(
+        before=old,
+        after=new,
+        difference=float(d.mean()) if len(d) else None,
+        ci95=cluster_bootstrap(d, np.arange(len(d)), np.ones(len(d))) if len(d) else None,
+        n_prompts=len(d),
+    )
+
+
+def _flips(name: str, before: Sequence[ScoredPreference], after: Sequence[ScoredPreference]) -> list[Flip]:
+    found = []
+    for old, new in zip(before, after, strict=True):
+        p = old.preference
+        a, b = old.usable_rewards(), new.usable_rewards()
+        if a is None or b is None:
+            continue
+        for i, j in p.pairs():
+            was, now = a[i] - a[j], b[i] - b[j]
+            if np.sign(was) != np.sign(now):
+                texts = (p.prompt[-1].content, response_text(p.responses[i]), response_text(p.responses[j]))
+                prompt, chosen, rejected = (t if len(t) <= _MOST_TEXT else t[: _MOST_TEXT - 1] + "…" for t in texts)
+                found.append(Flip(set=name, prompt=prompt, chosen=chosen, rejected=rejected, before=was, after=now))
+    return found
+
+
+def _save(chosen: RewardModel, shop: Workshop, result: Customization, folder: CustomizationFolder) -> None:
+    """Saves the model with what it was trained on and its certificate, and a filled model card."""
+    info = shop.general.info
+    if result.method != NO_METHOD:
+        trained = [*shop.parts.custom[TRAIN], *shop.parts.pooled(TRAIN)]
+        seen = {content_hash(p.prompt_key()) for p in trained}
+        info = chosen.info.model_copy(
+            update={
+                "domains": [shop.domain],
+                "trained_on": sorted({*shop.general.info.trained_on, *seen}),
+                "provenance": shop.general.info.provenance
+                | {
+                    "customized_from": shop.general_name,
+                    "certificate": {
+                        "budgets": result.budgets,
+                        "confidence": result.confidence,
+                        "metric": result.metric,
+                        "bound": result.bound,
+                        "method": result.method,
+                        "strength": result.strength,
+                    },
+                },
+            }
+        )
+    before, chosen.info = chosen.info, info
+    try:
+        chosen.save_pretrained(folder.model, overwrite=True)
+    finally:
+        chosen.info = before
+    write_card(result, folder.model / "README.md")

@@ -1,0 +1,80 @@
+"""What the last layer of the general model reads, computed once for each text and kept on disk.
+
+A head on these features trains and is judged in seconds, over methods, domains, seeds and runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from rewardsmith.batching.tokenizing import TokenizedResponse
+from rewardsmith.evaluation.pairs import FloatArray
+from rewardsmith.modeling.embedded import cache_root
+from rewardsmith.modeling.frozen import digest_of
+from rewardsmith.modeling.reward_model import RewardModel
+from rewardsmith.modeling.state_store import StateStore, make_room
+from rewardsmith.preferences.record import Preference
+
+_CHUNK = 64
+"""Preferences computed together: what is kept after a kill."""
+
+
+class FeatureBank:
+    """Features [n, width] and rewards [n] of the general model, by text."""
+
+    def __init__(self, model: RewardModel) -> None:
+        self.model = model
+        width = model.last_layer.in_features + 1
+        root = cache_root() / "features"
+        make_room(root)
+        self._store = StateStore(root / f"{digest_of(model.parameters())}-{width}", width)
+        self._memory: dict[str, FloatArray] = {}
+
+    def fill(self, preferences: Sequence[Preference], on_progress: Callable[[int], None] | None = None) -> None:
+        """Computes what is not there yet; `on_progress` is told how many preferences were just done."""
+        for start in range(0, len(preferences), _CHUNK):
+            chunk = preferences[start : start + _CHUNK]
+            texts = self.model.text.batch([(p.prompt, r) for p in chunk for r in p.responses])
+            wanted = {key: text for text in texts if self._get(key := self._key(text)) is None}
+            if wanted:
+                self._compute(wanted)
+            if on_progress:
+                on_progress(len(chunk))
+
+    def of(self, preferences: Sequence[Preference]) -> list[tuple[FloatArray, FloatArray]]:
+        """For each preference the features [r, width] and the general rewards [r] of its responses."""
+        self.fill(preferences)
+        found = []
+        for p in preferences:
+            keys = [self._key(text) for text in self.model.text.batch([(p.prompt, r) for r in p.responses])]
+            rows = np.stack([self._memory[key] for key in keys])
+            found.append((rows[:, :-1], rows[:, -1]))
+        return found
+
+    def close(self) -> None:
+        """Lets others write to the store."""
+        self._store.close()
+
+    def _compute(self, texts: dict[str, TokenizedResponse]) -> None:
+        sequences = list(texts.values())
+        features, rewards = self.model.features_of(sequences)
+        rows = torch.cat([features, rewards[:, :1]], dim=1).numpy().astype(np.float32)
+        self._store.put({key: row[None] for key, row in zip(texts, rows, strict=True)})
+        for key, row in zip(texts, rows, strict=True):
+            self._memory[key] = row.astype(np.float64)
+
+    def _get(self, key: str) -> FloatArray | None:
+        if key not in self._memory:
+            row = self._store.get(key)
+            if row is None:
+                return None
+            self._memory[key] = row[0].astype(np.float64)
+        return self._memory[key]
+
+    @staticmethod
+    def _key(text: TokenizedResponse) -> str:
+        return hashlib.blake2b(np.asarray(text.ids, np.int64).tobytes(), digest_size=16).hexdigest()

@@ -1,0 +1,109 @@
+"""A customisation's folder: what lies where, and what a run that goes on finds there.
+
+run.json      the options and fingerprints      path.json     methods and path, fixed before the certify part opens
+rewards/      what dear candidates gave         training/     runs of the methods that train; data/ what they train on
+model/        the customised model              result.json   the result; report.html is made of it
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rewardsmith.customization.candidates import HeadOption, Option, name_of
+from rewardsmith.customization.choosing import scored_by
+from rewardsmith.errors import OutputExistsError, RewardsmithError
+from rewardsmith.evaluation.customization import Customization, load_customization
+from rewardsmith.evaluation.scored import ScoredPreference
+from rewardsmith.preferences.record import Preference, content_hash
+from rewardsmith.training.run_folder import write_whole
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What may not change once the certify part is opened: the methods that were tried, and the path by names."""
+
+    methods: list[str]
+    path: list[str]
+
+
+class CustomizationFolder:
+    """One customisation on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def model(self) -> Path:
+        """The customised model."""
+        return self.path / "model"
+
+    def open(self, state: Mapping[str, object], overwrite: bool) -> None:
+        """Makes the folder, or goes on in one that holds the same run.
+
+        Raises:
+            OutputExistsError: it holds something else, or a run with other options or data; says which.
+            RewardsmithError: it cannot be written.
+        """
+        file = self.path / "run.json"
+        now: dict[str, Any] = json.loads(json.dumps(state))
+        try:
+            if self.path.exists() and any(self.path.iterdir()):
+                if not file.is_file():
+                    raise OutputExistsError(f"{self.path} exists and holds no customize run; name another with --out")
+                before = json.loads(file.read_text(encoding="utf-8"))["options"]
+                changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+                if not overwrite and changed:
+                    raise OutputExistsError(
+                        f"{self.path} holds a run with other options ({', '.join(changed)}); name another folder with "
+                        "--out, or start it anew with --overwrite"
+                    )
+                if overwrite:
+                    shutil.rmtree(self.path)
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_whole(file, json.dumps({"version": 1, "options": now}, indent=2) + "\n")
+        except OSError as error:
+            if isinstance(error, RewardsmithError):
+                raise
+            raise RewardsmithError(f"cannot write to {self.path}: {error.strerror}; name another folder") from error
+
+    def result(self) -> Customization | None:
+        """The result of a run that is done."""
+        file = self.path / "result.json"
+        return load_customization(file) if file.is_file() else None
+
+    def finish(self, result: Customization) -> None:
+        """Writes the result, last of all."""
+        write_whole(self.path / "result.json", result.model_dump_json(indent=2) + "\n")
+
+    def fixed(self) -> Fixed | None:
+        """The path, where it was fixed already."""
+        file = self.path / "path.json"
+        return Fixed(**json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+
+    def fix(self, fixed: Fixed) -> None:
+        """Writes down the path."""
+        write_whole(self.path / "path.json", json.dumps(asdict(fixed), indent=2) + "\n")
+
+    def scored(
+        self, option: Option, part: str, sets: Mapping[str, Sequence[Preference]]
+    ) -> dict[str, list[ScoredPreference]]:
+        """Every set's records under a candidate; what the backbone was run for is kept."""
+        if isinstance(option, HeadOption):
+            return scored_by(option, sets)
+        file = self.path / "rewards" / part / f"{content_hash(name_of(option))}.json"
+        if not file.is_file():
+            found = scored_by(option, sets)
+            rewards = {name: [s.rewards for s in records] for name, records in found.items()}
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(file, json.dumps({"candidate": name_of(option), "rewards": rewards}))
+            return found
+        kept = json.loads(file.read_text(encoding="utf-8"))["rewards"]
+        return {
+            name: [ScoredPreference.of(p, r) for p, r in zip(preferences, kept[name], strict=True)]
+            for name, preferences in sets.items()
+        }

@@ -1,0 +1,69 @@
+"""The anchored residual: a small linear head added to the general model's reward, `r = r_general + δ·h`.
+
+On the features h that the general model's last layer reads it is a change δ of that layer's weights, so the customised
+model is the general one with another head: portable wherever the general model is. δ = 0 is the general model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from rewardsmith.evaluation.pairs import FloatArray
+from rewardsmith.preferences.record import Preference
+
+Known = tuple[FloatArray, FloatArray]
+"""Features [r, width] and general rewards [r] of a preference's responses."""
+
+
+@dataclass(frozen=True)
+class PairFeatures:
+    """Ranked pairs: differences of features [n, width], the general model's margins [n], and weights [n] that add up to
+    1 and give every preference the same share."""
+
+    x: FloatArray
+    margins: FloatArray
+    weights: FloatArray
+
+    @classmethod
+    def of(cls, preferences: Sequence[Preference], known: Sequence[Known]) -> PairFeatures:
+        """Of all pairs of the preferences."""
+        x, margins, weights = [], [], []
+        for p, (features, rewards) in zip(preferences, known, strict=True):
+            pairs = p.pairs()
+            x += [features[i] - features[j] for i, j in pairs]
+            margins += [rewards[i] - rewards[j] for i, j in pairs]
+            weights += [1 / len(pairs)] * len(pairs)
+        total = sum(weights)
+        return cls(np.array(x), np.array(margins), np.array(weights) / total)
+
+
+def fit_residual(custom: PairFeatures, general: PairFeatures, *, ridge: float, retention: float) -> FloatArray:
+    """The residual δ [width] that minimises, with features in units of their spread,
+
+        Σ w -log σ(m + δ·x)  over custom pairs  +  ridge/2 |δ|²
+        + retention Σ w σ'(m) (δ·x)² / 2        over general pairs.
+
+    The last term is the second order of distillation, the KL divergence of σ(m + δ·x) from the general model's σ(m): it
+    needs no labels, and weighs pairs that are close to a toss, which are those that flip. The problem is convex.
+    """
+    scale = np.sqrt((general.weights[:, None] * general.x**2).sum(axis=0))
+    scale[scale < 1e-12] = 1.0
+    x, g = custom.x / scale, general.x / scale
+    p = expit(general.margins)
+    metric = (g * (general.weights * p * (1 - p))[:, None]).T @ g * retention
+    metric[np.diag_indices_from(metric)] += ridge
+
+    def loss(delta: FloatArray) -> tuple[float, FloatArray]:
+        margins = custom.margins + x @ delta
+        pull = metric @ delta
+        value = float(custom.weights @ np.logaddexp(0, -margins) + delta @ pull / 2)
+        return value, pull - x.T @ (custom.weights * expit(-margins))
+
+    found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 500})
+    result: FloatArray = found.x / scale
+    return result

@@ -1,0 +1,100 @@
+"""The result of a customisation: a versioned, typed file, and all that its report may read.
+
+Budgets and bounds are in points, as users give them; accuracies and differences are shares, as in every result.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from rewardsmith.errors import DataError
+from rewardsmith.evaluation.result import Count, Verdict, _Part
+
+NO_METHOD = "none"
+"""Method of a run that gives the general model back."""
+
+
+class Change(_Part):
+    """A figure of the general model, and of the customised one on the same preferences."""
+
+    before: float | None
+    after: float | None
+    difference: float | None
+    ci95: tuple[float, float] | None = Field(description="BCa bootstrap over prompts of the paired difference.")
+    n_prompts: Count
+
+
+class GeneralChange(Change):
+    """On all general sets together, every prompt counting once, and on each."""
+
+    sets: dict[str, Change]
+
+
+class Candidate(_Part):
+    """A model that was considered. Its figures are from the choosing part: the best of many is flattered there."""
+
+    name: str
+    method: str
+    settings: dict[str, float | int | str]
+    strength: float = Field(description="How far it is from the general model: 0 is that model, 1 the method's end.")
+    custom: float = Field(description="Gain on the custom preferences, choosing part.")
+    general: float = Field(description="Change on all general sets together, choosing part.")
+    on_path: bool = Field(default=False, description="Whether it stands on the path that is certified.")
+    verdicts: list[Verdict] = Field(default_factory=list, description="Empty where the walk did not come this far.")
+    chosen: bool = False
+
+
+class Flip(_Part):
+    """A general pair of the test part that one of the two models ranks right and the other wrong."""
+
+    set: str
+    prompt: str
+    chosen: str
+    rejected: str
+    before: float = Field(description="Reward of the chosen minus that of the rejected response, general model.")
+    after: float
+
+
+class Customization(_Part):
+    """What `customize` found."""
+
+    version: Literal[1] = 1
+    certified: bool = Field(description="Whether the model in RUN/model is proved to be within every budget.")
+    budget: float | None = Field(description="Points of the metric that may be lost on all general sets together.")
+    budgets: dict[str, float] = Field(description="All budgets in points, by set.")
+    confidence: float
+    metric: str
+    bound: float = Field(description="Points whose loss is excluded on the first budget's sets; below 0 is a gain.")
+    method: str
+    settings: dict[str, float | int | str] = Field(default_factory=dict)
+    strength: float
+    domain: str
+    general_model: str
+    general: GeneralChange = Field(description="On the test part, opened after the choice.")
+    custom: Change = Field(description="On the test part, opened after the choice.")
+    unconstrained: Change | None = Field(
+        default=None, description="The best custom model whatever it costs, same part."
+    )
+    verdicts: list[Verdict] = Field(default_factory=list, description="Of the model that was chosen.")
+    candidates: list[Candidate]
+    parts: dict[str, dict[str, Annotated[int, Field(ge=0)]]] = Field(description="Prompts by set and part.")
+    flips: list[Flip] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    command: list[str] = Field(default_factory=list)
+    versions: dict[str, str] = Field(default_factory=dict)
+    seconds: float = Field(ge=0)
+
+
+def load_customization(path: Path) -> Customization:
+    """Reads `result.json` of a customisation; raises DataError for any other file."""
+    try:
+        return Customization.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); name the folder of a customize run") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise DataError(f"{path}: no result of customize that this version reads ({where}: {first['msg']})") from error

@@ -1,0 +1,37 @@
+"""The straight path between two reward models of one shape (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903), and a
+change of the last layer alone."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from rewardsmith.errors import ModelError
+from rewardsmith.modeling.reward_model import RewardModel
+
+
+@torch.no_grad()
+def interpolated(general: RewardModel, custom: RewardModel, strength: float) -> RewardModel:
+    """A model with the weights `general + strength (custom - general)`; both stay as they are.
+
+    Raises:
+        ModelError: the two are not of one shape.
+    """
+    there, other = general.state_dict(), custom.state_dict()
+    if there.keys() != other.keys() or any(there[key].shape != other[key].shape for key in there):
+        raise ModelError("the two models are not of one shape: their weights cannot be mixed")
+    new = copy.deepcopy(custom)
+    mixed = {k: torch.lerp(there[k].float(), other[k].float(), strength).to(there[k].dtype) for k in there}
+    new.load_state_dict(mixed)
+    return new
+
+
+@torch.no_grad()
+def with_residual(general: RewardModel, residual: torch.Tensor) -> RewardModel:
+    """A copy of `general` whose last layer has `residual` [width] added to its weights (in a mixture, to those of every
+    expert: the gate's shares add up to 1)."""
+    new = copy.deepcopy(general)
+    weight = new.last_layer.weight
+    weight += residual.to(weight)
+    return new

@@ -1,0 +1,158 @@
+"""The command end to end on a tiny model: what is proved, written, kept over a kill, and refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from transformers import AutoModelForSequenceClassification
+
+from rewardsmith.customization.methods import METHODS, Residual, Trained
+from rewardsmith.errors import DataError, ModelError, OutputExistsError, UserError
+from rewardsmith.evaluation.customization import load_customization
+from rewardsmith.modeling.reward_model import RewardModel
+
+
+def test_a_wide_budget_is_kept_and_the_gain_is_real(
+    run: Callable[..., Any], tmp_path: Path, general_model: Path
+) -> None:
+    result = run(["60"])
+    assert result.certified and result.method == "anchored" and result.custom.difference > 0.3
+    assert result.bound <= 60 and all(v.verdict == "within" for v in result.verdicts)
+    assert load_customization(tmp_path / "run" / "result.json") == result
+    assert sum(c.chosen for c in result.candidates) == 1
+    # The saved model is a standard one, and gives the rewards that were certified.
+    AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "model")
+    model = RewardModel.from_pretrained(tmp_path / "run" / "model")
+    assert model.info.domains == ["academy"] and model.info.provenance["certificate"]["budgets"] == result.budgets
+    before = RewardModel.from_pretrained(general_model)
+    assert not np.allclose(model.score("Why?", "Because."), before.score("Why?", "Because."))
+    card = (tmp_path / "run" / "model" / "README.md").read_text(encoding="utf-8")
+    assert "It is proved, at 95 %" in card and "None" not in card and "{" not in card.split("```")[0]
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "http" not in page.replace("http://www.w3.org", "") and len(result.flips) == page.count(
+        '<article class="flip">'
+    )
+
+
+def test_parts_hold_what_they_say(run: Callable[..., Any]) -> None:
+    result = run(["60"])
+    assert result.custom.n_prompts == result.parts["custom"]["test"]
+    assert result.general.n_prompts == sum(result.parts[name]["test"] for name in ("kind", "short"))
+    assert {name: change.n_prompts for name, change in result.general.sets.items()} == {
+        name: result.parts[name]["test"] for name in ("kind", "short")
+    }
+    (verdict,) = result.verdicts
+    assert verdict.n_prompts == sum(result.parts[name]["certify"] for name in ("kind", "short"))
+
+
+def test_nothing_within_budget_gives_the_general_model_back(
+    run: Callable[..., Any],
+    files: dict[str, str],
+    tmp_path: Path,
+    general_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(METHODS, "head", Residual("head", "at full strength", (0.0,), (0.003,), (1.0,)))
+    result = run(["3"], preferences=files["contrary"], method="head")
+    assert result.unconstrained.difference > 0.3 and any(c.on_path for c in result.candidates)
+    assert result.certified and result.method == "none" and result.strength == 0 and result.bound == 0
+    assert result.custom.difference == 0 and result.general.difference == 0 and not result.flips
+    old, new = RewardModel.from_pretrained(general_model), RewardModel.from_pretrained(tmp_path / "run" / "model")
+    for key, value in old.state_dict().items():
+        assert (value == new.state_dict()[key]).all()
+    assert "No candidate for academy could be proved" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_trained_method_walks_the_path_to_its_end(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = Trained(
+        "distillation", "tiny", {"losses": {"distillation": 1.0}, "max_steps": 3}, enriched=True, strengths=(1.0, 0.5)
+    )
+    monkeypatch.setitem(METHODS, "distillation", tiny)
+    result = run(["60"], method="distillation")
+    assert [c.strength for c in result.candidates] == [1.0, 0.5]
+    assert abs(result.candidates[1].general) <= abs(result.candidates[0].general) + 0.05
+
+
+def test_a_finished_run_is_not_run_again(run: Callable[..., Any], tmp_path: Path) -> None:
+    first = run(["60"])
+    stamp = (tmp_path / "run" / "model" / "model.safetensors").stat().st_mtime_ns
+    assert run(["60"]) == first
+    assert (tmp_path / "run" / "model" / "model.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_changed_options_are_refused_by_name(run: Callable[..., Any], files: dict[str, str], tmp_path: Path) -> None:
+    run(["60"])
+    with pytest.raises(OutputExistsError, match=r"other options \(--budget, --seed\)"):
+        run(["50"], seed=1)
+    with pytest.raises(OutputExistsError, match="--general-preferences short"):
+        run(["60"], general_preferences={"kind": files["kind"]})
+    assert run(["50"], overwrite=True).budget == 50
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "letter.txt").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(OutputExistsError, match="holds no customize run"):
+            run(["60"], out="other", overwrite=overwrite)
+    assert (tmp_path / "other" / "letter.txt").read_text() == "mine"
+
+
+def test_bad_input_is_refused_before_anything_is_written(
+    run: Callable[..., Any], files: dict[str, str], tmp_path: Path, make_backbone: Callable[..., Path]
+) -> None:
+    for error, fault, budgets, options in [
+        (DataError, "no domain 'acadmy' .did you mean 'academy'", ["60"], {"domain": "acadmy"}),
+        (ModelError, "no reward model", ["60"], {"general": str(make_backbone("llama"))}),
+        (UserError, "no set 'kindd' .did you mean 'kind'", ["kindd=3"], {}),
+        (UserError, "there is no such method .did you mean 'anchored'", ["60"], {"method": "anchord"}),
+        (DataError, "cannot prove 0.1 points, not even of a model that changes nothing; about", ["0.1"], {}),
+    ]:
+        with pytest.raises(error, match=fault):
+            run(budgets, **options)
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_is_not_portable_needs_to_be_asked_for(
+    run: Callable[..., Any], make_backbone: Callable[..., Path], tmp_path: Path
+) -> None:
+    from rewardsmith.modeling.building import build_reward_model
+    from rewardsmith.modeling.spec import BackboneSpec
+
+    spec = BackboneSpec(model=str(make_backbone("llama")), pooling="mean", max_length=128)
+    folder = str(build_reward_model(spec).save_pretrained(tmp_path / "mean"))
+    with pytest.raises(ModelError, match="--no-portable"):
+        run(["60"], general=folder)
+    assert run(["60"], general=folder, portable=False).method in ("anchored", "none")
+
+
+def test_a_killed_run_ends_as_one_that_was_not(
+    run: Callable[..., Any], general_model: Path, files: dict[str, str], tmp_path: Path
+) -> None:
+    arguments = [
+        *(sys.executable, "-m", "rewardsmith.cli.app", "customize", "--general", str(general_model)),
+        *("--preferences", files["custom"], "--domain", "academy", "--method", "anchored", "--budget", "60"),
+        *("--general-preferences", files["kind"], "--general-preferences", files["short"], "--out", "killed"),
+    ]
+    environment = {**os.environ, "REWARDSMITH_CACHE": str(tmp_path / "another-cache")}
+    process = subprocess.Popen(arguments, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    fixed = tmp_path / "killed" / "path.json"
+    deadline = time.monotonic() + 120
+    while not fixed.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert fixed.exists()
+    done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    killed = load_customization(tmp_path / "killed" / "result.json")
+    apart = {"seconds": 0.0, "command": []}
+    assert killed.model_copy(update=apart) == run(["60"], out="whole").model_copy(update=apart)
+    weights = [(tmp_path / out / "model" / "model.safetensors").read_bytes() for out in ("killed", "whole")]
+    assert weights[0] == weights[1]
