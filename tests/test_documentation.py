@@ -50,6 +50,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, tiny_embedded: dict[str,
     for line in lines:
         command = line.replace("rewardsmith ", f"{shlex.quote(sys.executable)} -m rewardsmith.cli.app ")
         command += " --small" if line.startswith("rewardsmith demo") else ""
+        command += " --method anchored" if line.startswith("rewardsmith customize") else ""
         done = subprocess.run(
             command, shell=True, cwd=folder, env=tiny_embedded, capture_output=True, text=True, check=False
         )

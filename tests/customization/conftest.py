@@ -21,18 +21,21 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def general_model(make_backbone: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A llama of two layers with a loud random head, which likes kind answers."""
+    """A llama of two layers whose head likes kind answers, and no academy's."""
     import torch
 
     from rewardsmith.modeling.building import build_reward_model
     from rewardsmith.modeling.spec import BackboneSpec
+    from rewardsmith.preferences.record import Message
 
-    torch.manual_seed(3)
     model = build_reward_model(BackboneSpec(model=str(make_backbone("llama")), max_length=128))
+    pairs = [(f"Say kind {k}.", f"Gladly: {k} is a number.", f"No, {k} bores me.") for k in range(12)]
+    pairs += [(f"Why is thing number {k} the colour it is?", PLAIN, ACADEMY) for k in range(12)]
+    texts = [([Message(role="user", content=prompt)], text) for prompt, *both in pairs for text in both]
+    features, _ = model.features_of(model.text.batch(texts))
     with torch.no_grad():
-        model.last_layer.weight.normal_(std=1.0)
-        kind, unkind = model.score("Say kind 7.", ["Gladly: 7 is a number.", "No, 7 bores me."])
-        model.last_layer.weight *= 1.0 if kind > unkind else -1.0
+        differences = features[0::2] - features[1::2]
+        model.last_layer.weight[0] = torch.linalg.lstsq(differences, torch.ones(len(pairs))).solution
     return model.save_pretrained(tmp_path_factory.mktemp("general") / "model")
 
 

@@ -43,6 +43,7 @@ def customize(
     from rewardsmith.evaluation.budget import Question
     from rewardsmith.evaluation.scored import named_sources
     from rewardsmith.reporting.customization import verdict_sentence
+    from rewardsmith.reporting.tables import changes_table, to_rich
 
     question = Question.parse(budget, confidence, metric)
     sets = dict(named_sources(general_preferences))
@@ -65,6 +66,9 @@ def customize(
         console=stderr(),
     )
     stdout().print(verdict_sentence(result), highlight=False, markup=False)
+    stdout().print(to_rich(changes_table(result)))
+    for note in result.notes:
+        stdout().print(f"- {note}", style="dim", highlight=False, markup=False)
     stderr().print(f"model, result and report are in {out}", highlight=False, markup=False)
 
 

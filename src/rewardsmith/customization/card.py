@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rewardsmith.evaluation.customization import Change, Customization
+from rewardsmith.evaluation.customization import Customization
 from rewardsmith.reporting.customization import LIMITS, verdict_sentence
-from rewardsmith.reporting.format import difference_with_interval, percent
+from rewardsmith.reporting.tables import changes_table, to_markdown
 
 
 def write_card(result: Customization, path: Path) -> None:
     """Writes `README.md` beside the model."""
-    rows = [("custom: " + result.domain, result.custom), ("all general sets", result.general)]
-    rows += [(name, change) for name, change in result.general.sets.items()]
-    table = "\n".join(f"| {name} | {_cells(change)} |" for name, change in rows)
     path.write_text(
         f"""---
 library_name: transformers
@@ -26,9 +23,7 @@ base_model: {result.general_model}
 
 {verdict_sentence(result)}
 
-| preferences, test part | accuracy before, % | after, % | difference, points [95%] | prompts |
-|:--|--:|--:|--:|--:|
-{table}
+{to_markdown(changes_table(result))}
 
 Made by `rewardsmith customize` from `{result.general_model}`: method {result.method}, strength {result.strength:g}.
 
@@ -46,8 +41,3 @@ It has one label, the reward; texts go through the tokenizer's chat template. Re
 """,
         encoding="utf-8",
     )
-
-
-def _cells(change: Change) -> str:
-    cells = (percent(change.before), percent(change.after), difference_with_interval(change.difference, change.ci95))
-    return " | ".join((*cells, str(change.n_prompts)))

@@ -81,6 +81,7 @@ def path_of(judged: Sequence[Judged]) -> list[Judged]:
 
 
 def _risk(d: FloatArray, budget: float) -> float:
-    """Loss and a standard error over the budget. A flip too few to be seen counts as half a one."""
+    """Loss and a standard error over the budget. A flip too few to be seen counts as half a one, and a gain as nothing:
+    the largest of many gains on few prompts is luck."""
     error = np.sqrt(max(float((d**2).mean()), 0.5 / len(d)) / len(d))
-    return float((_CAUTION * error - d.mean()) / budget)
+    return float((_CAUTION * error - min(d.mean(), 0.0)) / budget)

@@ -27,7 +27,7 @@ from rewardsmith.customization.methods import METHODS, Workshop, methods_named
 from rewardsmith.customization.parts import CERTIFY, CHOOSE, CUSTOM, TEST, TRAIN, Parts, split_parts
 from rewardsmith.customization.planning import Outlook, outlooks
 from rewardsmith.errors import ModelError
-from rewardsmith.evaluation.budget import Question, judge_sets, overall, prompt_differences
+from rewardsmith.evaluation.budget import POOLED, Question, judge_sets, overall, prompt_differences
 from rewardsmith.evaluation.customization import NO_METHOD, Candidate, Change, Customization, Flip, GeneralChange
 from rewardsmith.evaluation.result import Verdict
 from rewardsmith.evaluation.scored import ScoredPreference
@@ -39,6 +39,7 @@ from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.record import Preference, content_hash, response_text
 from rewardsmith.preferences.sample import located
 from rewardsmith.reporting.customization import write_report
+from rewardsmith.reporting.format import difference_with_interval
 from rewardsmith.training.run_folder import fingerprint
 
 _MOST_TEXT = 600
@@ -248,6 +249,7 @@ def _result(
     budgets = question.budgets.for_sets(list(general_before))
     first = verdicts[chosen.name][0] if chosen else None
     on_path = {c.name for c in path}
+    pooled = _change(_joined(general_before), _joined(general_after))
     return Customization(
         certified=True,
         budget=None if question.budgets.pooled is None else 100 * question.budgets.pooled,
@@ -261,7 +263,7 @@ def _result(
         domain=shop.domain,
         general_model=shop.general_name,
         general=GeneralChange(
-            **dict(_change(_joined(general_before), _joined(general_after))),
+            **dict(pooled),
             sets={name: _change(general_before[name], general_after[name]) for name in general_before},
         ),
         custom=_change(before[CUSTOM], after[CUSTOM]),
@@ -283,12 +285,24 @@ def _result(
         ],
         parts=shop.parts.prompts(),
         flips=[flip for name in general_before for flip in _flips(name, general_before[name], general_after[name])],
-        notes=shop.parts.notes,
+        notes=[*shop.parts.notes, *_disagreement(pooled, first)],
         command=sys.argv,
         versions={p: version(p) for p in ("rewardsmith", "torch", "transformers")}
         | {"python": platform.python_version()},
         seconds=0.0,
     )
+
+
+def _disagreement(test: Change, proved: Verdict | None) -> list[str]:
+    """Says where the test part saw a greater loss than the bound on the same sets."""
+    if proved is None or proved.set != POOLED or test.difference is None or -test.difference <= max(proved.bound, 0.0):
+        return []
+    covered = test.ci95 is None or -test.ci95[1] <= proved.bound
+    seen = difference_with_interval(test.difference, test.ci95)
+    return [
+        f"the test part, {test.n_prompts} prompts, saw {seen} points of general accuracy: more than the bound of "
+        f"{100 * proved.bound:.1f}; " + ("its interval covers the bound" if covered else "one of the two is wrong")
+    ]
 
 
 class _General:

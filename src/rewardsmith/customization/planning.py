@@ -66,8 +66,8 @@ class Outlook:
 
     @property
     def hopeless(self) -> bool:
-        """Whether not even a light touch has an even chance."""
-        return max(chance for _, chance, *_ in self.rows) < 0.5
+        """Whether not even a light touch, 2 % of flips or more, has an even chance."""
+        return max(chance for flips, chance, *_ in self.rows if flips >= 0.02) < 0.5
 
     def to_text(self) -> str:
         """For a terminal."""
@@ -97,7 +97,7 @@ def outlooks(parts: Parts, question: Question) -> list[Outlook]:
     for name, budget in question.budgets.for_sets(list(certify)).items():
         preferences = parts.pooled(CERTIFY) if name == POOLED else certify[name]
         n = len({p.prompt_key() for p in preferences})
-        if not rejects_loss(np.zeros(n), budget, question.alpha):
+        if not _possible(n, budget, question.alpha):
             raise DataError(
                 f"{name}: {n} prompts in the certify part cannot prove {100 * budget:g} points, not even of a model "
                 f"that changes nothing; {_least(budget, question.alpha)} can: give more general preferences, a larger "
@@ -111,8 +111,13 @@ def outlooks(parts: Parts, question: Question) -> list[Outlook]:
     return found
 
 
+def _possible(n: int, budget: float, alpha: float) -> bool:
+    """Whether a model that changes nothing would be certified."""
+    return bool(rejects_loss(np.zeros(n), budget, alpha, Spread.of(np.zeros(n // 2))))
+
+
 def _least(budget: float, alpha: float) -> str:
     n = 16
-    while n < _LARGEST and not rejects_loss(np.zeros(n), budget, alpha):
+    while n < _LARGEST and not _possible(n, budget, alpha):
         n = round(n * 1.1) + 1
     return f"about {n:,}"

@@ -26,17 +26,22 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 16, 52
 def verdict_sentence(result: Customization) -> str:
     """The verdict in plain words."""
     budget = ", ".join(f"{points:g} points on {name}" for name, points in result.budgets.items())
+    if result.method == NO_METHOD and not any(c.on_path for c in result.candidates):
+        return (
+            f"No candidate for {result.domain} gains anything on the preferences kept for choosing: the model is the "
+            "general one, unchanged."
+        )
     if result.method == NO_METHOD:
         return (
             f"No candidate for {result.domain} could be proved to lose no more than {budget}: the model is the general "
             "one, unchanged."
         )
     gain = difference_with_interval(result.custom.difference, result.custom.ci95)
-    lost = f"no more than {max(result.bound, 0):.1f}" if result.bound > 0 else "nothing"
+    lost = f"at most {result.bound:.1f} points" if result.bound > 0 else "no points"
     return (
         f"The model prefers as {result.domain} does in {percent(result.custom.after)} % of unseen pairs, {gain} points "
-        f"against the general model. It is proved, at {result.confidence:g} %, to have lost {lost} of the {budget} of "
-        f"general {result.metric} that it was allowed."
+        f"against the general model. It is proved, at {result.confidence:g} %, to have lost {lost} of general "
+        f"{result.metric}; allowed were {budget}."
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rewardsmith.evaluation.customization import Customization
 from rewardsmith.evaluation.result import Comparison, EvaluationResult, Figures, ModelResult, Verdict
 from rewardsmith.reporting.format import (
     count,
@@ -99,6 +100,25 @@ def verdicts_table(verdicts: Iterable[Verdict]) -> Table | None:
     return Table("What it cost, in points", columns, rows, n_labels=2) if rows else None
 
 
+def changes_table(result: Customization) -> Table:
+    """What a customisation gained and cost on the test parts."""
+    rows = [(f"custom: {result.domain}", result.custom)]
+    rows += [("the same without a budget", result.unconstrained)] if result.unconstrained else []
+    rows += [("all general sets", result.general), *result.general.sets.items()]
+    cells = tuple(
+        (
+            name,
+            percent(c.before),
+            percent(c.after),
+            difference_with_interval(c.difference, c.ci95),
+            count(c.n_prompts),
+        )
+        for name, c in rows
+    )
+    columns = ("preferences, test part", "before %", "after %", "difference, points [95%]", "prompts")
+    return Table("", columns, cells)
+
+
 def verdict_line(v: Verdict) -> str:
     """A verdict in words."""
     proved = f"at {v.confidence:g} % it is proved to have lost no more than {100 * max(v.bound, 0):.1f}"
@@ -144,7 +164,7 @@ def to_rich(table: Table) -> RichTable:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    rich_table = RichTable(title=Text(table.title))
+    rich_table = RichTable(title=Text(table.title) if table.title else None)
     for k, column in enumerate(table.columns):
         is_label = k < table.n_labels
         # Figures never wrap: a number broken over two lines is misread. Names give way on a narrow terminal.
