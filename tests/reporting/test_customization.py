@@ -1,0 +1,133 @@
+"""The report of customisations: made of the result alone, whole without a network, and filtered in a real browser."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from rewardsmith.errors import DataError
+from rewardsmith.evaluation.customization import (
+    Candidate,
+    Change,
+    Customization,
+    Flip,
+    GeneralChange,
+    load_customization,
+)
+from rewardsmith.evaluation.result import Verdict
+from rewardsmith.reporting.customization import front_of, verdict_sentence, write_report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+def made_up(method: str = "anchored", **changes: object) -> Customization:
+    change = Change(before=0.6, after=0.8, difference=0.2, ci95=(0.1, 0.3), n_prompts=50)
+    verdict = Verdict(
+        set="all general sets", budget=0.02, confidence=95, verdict="within", bound=0.013, difference=-0.001,
+        ci95=(-0.01, 0.01), n_prompts=800, flipped=0.02,
+    )  # fmt: skip
+    candidates = [
+        Candidate(
+            name=f"anchored x {s:g}", method="anchored", settings={"ridge": 0.1}, strength=s, custom=0.2 * s,
+            general=-0.01 * s, on_path=True, verdicts=[verdict] if s < 0.8 else [], chosen=s == 0.5,
+        )
+        for s in (0.25, 0.5, 1.0)
+    ]  # fmt: skip
+    flips = [
+        Flip(
+            set="helpful", prompt=f"Question about {word}?", chosen="<b>yes</b>", rejected="no", before=0.3, after=-0.2
+        )
+        for word in ("apples", "pears", "apple pie")
+    ]
+    values: dict[str, object] = {
+        "certified": True, "budget": 2.0, "budgets": {"all general sets": 2.0}, "confidence": 95, "metric": "accuracy",
+        "bound": 1.3, "method": method, "strength": 0.5, "domain": "academy", "general_model": "general",
+        "general": GeneralChange(**dict(change), sets={"helpful": change}), "custom": change, "unconstrained": change,
+        "verdicts": [verdict], "candidates": candidates, "flips": flips, "seconds": 12.0, "command": ["rewardsmith"],
+        "parts": {"custom": {"train": 5, "choose": 2, "test": 3}}, "versions": {"python": "3.11"},
+    }  # fmt: skip
+    return Customization.model_validate(values | changes)
+
+
+class Tags(HTMLParser):
+    """Open elements that were never closed, and addresses that a page would fetch."""
+
+    void = frozenset({"meta", "input", "br", "line", "circle"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.fetched += [v for k, v in attrs if k in ("src", "href") and v]
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.void:
+            assert self.open.pop() == tag
+
+
+def test_the_page_is_whole_and_fetches_nothing(tmp_path: Path) -> None:
+    write_report([made_up(), made_up(domain="business")], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    tags = Tags()
+    tags.feed(page)
+    assert not tags.open and not tags.fetched and "url(" not in page
+    assert "<b>yes</b>" not in page and "&lt;b&gt;yes&lt;/b&gt;" in page
+
+
+def test_the_verdict_comes_first_in_plain_words(tmp_path: Path) -> None:
+    write_report([made_up()], tmp_path / "page.html")
+    body = re.sub(r"<[^>]+>", " ", (tmp_path / "page.html").read_text(encoding="utf-8").split("<body>")[1])
+    first = " ".join(body.split())[:400]
+    assert first.startswith("academy: customised, within budget The model prefers as academy does in 80.0 % of unseen")
+    assert "lost at most 1.3 points of general accuracy; allowed were 2 points on all general sets" in first
+
+
+def test_other_verdicts() -> None:
+    none = made_up("none", strength=0.0, bound=0.0)
+    assert verdict_sentence(none).startswith("No candidate for academy could be proved to lose no more than 2 points")
+    idle = none.model_copy(update={"candidates": [c.model_copy(update={"on_path": False}) for c in none.candidates]})
+    assert "gains anything" in verdict_sentence(idle)
+    assert "lost no points of general accuracy" in verdict_sentence(made_up(bound=-0.4))
+
+
+def test_points_lie_where_their_figures_say() -> None:
+    front = front_of(made_up())
+    by_label = {m.label.split(":")[0]: m for m in front.marks}
+    low, high = by_label["anchored x 0.25"], by_label["anchored x 1"]
+    assert low.x > high.x > (front.budget_x or 0) and low.y > high.y
+    assert [by_label[n].kind for n in ("anchored x 0.25", "anchored x 0.5", "anchored x 1")] == [
+        "within",
+        "chosen",
+        "path",
+    ]
+    # Linear between the ticks: 1.0 points of loss, twice 0.5.
+    assert front.zero[0] - high.x == pytest.approx(4 * (front.zero[0] - low.x))
+
+
+def test_a_result_reads_back_and_another_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(made_up().model_dump_json(), encoding="utf-8")
+    assert load_customization(path) == made_up()
+    path.write_text('{"version": 1, "models": []}', encoding="utf-8")
+    with pytest.raises(DataError, match="no result of customize that this version reads"):
+        load_customization(path)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium")
+def test_a_browser_filters_the_flipped_pairs(tmp_path: Path) -> None:
+    write_report([made_up()], tmp_path / "page.html")
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    done = subprocess.run(
+        [*command, f"file://{tmp_path}/page.html#search=apple"], capture_output=True, text=True, timeout=60, check=True
+    )
+    shown = re.findall(r'<article class="flip"( hidden="")?>', done.stdout)
+    assert shown == ["", ' hidden=""', ""] and "2 of 3" in done.stdout
