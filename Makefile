@@ -41,7 +41,10 @@ bench: $(READY) ## speed beside the peers' packages, docs/results/speed.md; FIGU
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks $(if $(FIGURE),--figure $(FIGURE))
 
+results: $(READY) ## experiments on real data (hours, resumable), docs/results; GENERAL=model
+	$(BIN)/python -m experiments.budget --general $(GENERAL)
+
 clean: ## removes the environment, caches and runs
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-.PHONY: help setup demo demo-small test test-all lint docs bench clean
+.PHONY: help setup demo demo-small test test-all lint docs bench results clean

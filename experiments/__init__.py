@@ -1,0 +1,1 @@
+"""Experiments on real data; each writes its page of docs/results."""

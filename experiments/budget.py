@@ -1,0 +1,142 @@
+"""What a budget of general ability costs and keeps, on the four DSP domains: `python -m experiments.budget`.
+
+Every run is a `customize` run of its own folder, so that an interrupted experiment goes on where it was. The page is
+made of their results alone.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from rewardsmith import customize
+from rewardsmith.errors import RewardsmithError
+from rewardsmith.evaluation.budget import Question
+from rewardsmith.evaluation.customization import Customization
+from rewardsmith.reporting.format import difference_with_interval, percent, signed_percent
+
+DOMAINS = ("academy", "business", "entertainment", "literature")
+GENERAL = ("helpful", "harmless", "webgpt")
+_ROOT = Path(__file__).parent.parent
+
+
+def budget(
+    general: Annotated[str, typer.Option(help="The general reward model.")],
+    data: Annotated[Path, typer.Option(help="Folder with the preference files.")] = _ROOT / "../shared/data",
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = _ROOT / "runs/budget",
+    page: Annotated[Path, typer.Option(help="The page that is written.")] = _ROOT / "docs/results/budget.md",
+    budgets: Annotated[list[float] | None, typer.Option("--budget", help="Points; default 2 and 1.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Splits, from seed 0 on.")] = 3,
+    minutes: Annotated[float, typer.Option(help="For each run: begin no method that would end later.")] = 30.0,
+) -> None:
+    """Customises for every domain, budget and seed, and writes the page."""
+    sets = {name: str(data / f"{name}.json") for name in GENERAL}
+    console = Console(stderr=True)
+    results: dict[float, dict[str, list[Customization]]] = {}
+    for points in budgets or [2.0, 1.0]:
+        question = Question.parse([f"{points}"])
+        for domain in DOMAINS:
+            for seed in range(seeds):
+                run = out / f"{domain}-{points:g}-{seed}"
+                console.rule(run.name)
+                result = customize(
+                    general,
+                    str(data / "domain_specific_preference.json"),
+                    domain,
+                    sets,
+                    question,
+                    run,
+                    minutes=minutes,
+                    seed=seed,
+                    console=console,
+                )
+                results.setdefault(points, {}).setdefault(domain, []).append(result)
+    page.write_text(_page(results), encoding="utf-8")
+
+
+def _page(results: dict[float, dict[str, list[Customization]]]) -> str:
+    every = [r for domains in results.values() for runs in domains.values() for r in runs]
+    parts = [_HEAD]
+    for points, domains in results.items():
+        parts.append(f"## {points:g} points\n\n{_table(domains)}\n\n{_summary(points, domains)}")
+    first = every[0]
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=_ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    versions = ", ".join(f"{name} {version}" for name, version in first.versions.items())
+    seeds = max(len(runs) for domains in results.values() for runs in domains.values())
+    prompts = "; ".join(f"{name} {sizes}" for name, sizes in _sizes(first).items())
+    parts.append(
+        "## How\n\n"
+        f"- `python -m experiments.budget --seeds {seeds}`, the seed of split and training as in the table; "
+        f"commit {commit}, {datetime.now(UTC):%Y-%m-%d}; {versions}; "
+        f"{sum(r.seconds for r in every) / 60:.0f} minutes in all, reading features included.\n"
+        f"- Prompts by part (seed 0): {prompts}.\n"
+        f"- Methods tried: {', '.join(dict.fromkeys(c.method for r in every for c in r.candidates))}.\n"
+    )
+    return "\n\n".join(parts)
+
+
+def _table(domains: dict[str, list[Customization]]) -> str:
+    columns = ("domain", "seed", "method", "proved loss at most", "custom before %", "after %", "gain [95%]")
+    columns = (*columns, "gain without a budget", "general, test part [95%]")
+    lines = [f"| {' | '.join(columns)} |", f"|:--|--:|:--|{'--:|' * 6}"]
+    for domain, runs in domains.items():
+        for seed, r in enumerate(runs):
+            free = r.unconstrained.difference if r.unconstrained else None
+            cells = [
+                domain,
+                str(seed),
+                f"{r.method} x {r.strength:g}",
+                f"{r.bound:.1f}",
+                percent(r.custom.before),
+                percent(r.custom.after),
+                difference_with_interval(r.custom.difference, r.custom.ci95),
+                signed_percent(free),
+                difference_with_interval(r.general.difference, r.general.ci95),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _summary(points: float, domains: dict[str, list[Customization]]) -> str:
+    runs = [r for found in domains.values() for r in found]
+    after = sum(r.custom.after or 0 for r in runs) / len(runs)
+    gain = sum(r.custom.difference or 0 for r in runs)
+    free = sum((r.unconstrained.difference or 0) if r.unconstrained else 0 for r in runs)
+    general = sum(r.general.difference or 0 for r in runs) / len(runs)
+    kept = f"{gain / free:.0%} of the gain without a budget" if free > 0 else "no gain to keep"
+    return (
+        f"Within {points:g} points: mean custom accuracy {percent(after)} %, {kept}; general accuracy "
+        f"{signed_percent(general)} points on the test parts; "
+        f"{sum(r.method != 'none' for r in runs)} of {len(runs)} runs found a model within budget."
+    )
+
+
+def _sizes(result: Customization) -> dict[str, str]:
+    return {name: " / ".join(str(n) for n in parts.values()) for name, parts in result.parts.items()}
+
+
+_HEAD = """# Within a budget: what it keeps
+
+<!-- Written by `python -m experiments.budget`; do not edit. -->
+
+`customize` on the four domains of the DSP data, with helpful, harmless and webgpt as general preferences, all from one
+general reward model. What is reported stands on test parts that were opened after the choice; what is proved, on
+certify parts that were opened once.
+*Gain without a budget* is that of the candidate that gained most on the choosing part, whatever it cost.
+Accuracy is the mean over prompts."""
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(budget)
+    except RewardsmithError as error:
+        print(f"experiments: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
