@@ -33,6 +33,7 @@ class FeatureBank:
         make_room(root)
         self._store = StateStore(root / f"{digest_of(model.parameters())}-{width}", width)
         self._memory: dict[str, FloatArray] = {}
+        self._known: dict[int, tuple[Preference, tuple[FloatArray, FloatArray]]] = {}
 
     def fill(self, preferences: Sequence[Preference], on_progress: Callable[[int], None] | None = None) -> None:
         """Computes what is not there yet; `on_progress` is told how many preferences were just done."""
@@ -47,13 +48,14 @@ class FeatureBank:
 
     def of(self, preferences: Sequence[Preference]) -> list[tuple[FloatArray, FloatArray]]:
         """For each preference the features [r, width] and the general rewards [r] of its responses."""
-        self.fill(preferences)
-        found = []
-        for p in preferences:
-            keys = [self._key(text) for text in self.model.text.batch([(p.prompt, r) for r in p.responses])]
-            rows = np.stack([self._memory[key] for key in keys])
-            found.append((rows[:, :-1], rows[:, -1]))
-        return found
+        if new := [p for p in preferences if id(p) not in self._known]:
+            self.fill(new)
+            for p in new:
+                keys = [self._key(text) for text in self.model.text.batch([(p.prompt, r) for r in p.responses])]
+                rows = np.stack([self._memory[key] for key in keys])
+                # The record is kept with its features: while it lives, no other has its id.
+                self._known[id(p)] = (p, (rows[:, :-1], rows[:, -1]))
+        return [self._known[id(p)][1] for p in preferences]
 
     def close(self) -> None:
         """Lets others write to the store."""
