@@ -32,7 +32,7 @@ def budget(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = _ROOT / "runs/budget",
     page: Annotated[Path, typer.Option(help="The page that is written.")] = _ROOT / "docs/results/budget.md",
     budgets: Annotated[list[float] | None, typer.Option("--budget", help="Points; default 2 and 1.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Splits, from seed 0 on.")] = 3,
+    seeds: Annotated[list[int] | None, typer.Option("--seed", help="Of split and training; default 0, 1, 2.")] = None,
     minutes: Annotated[float, typer.Option(help="For each run: begin no method that would end later.")] = 30.0,
 ) -> None:
     """Customises for every domain, budget and seed, and writes the page."""
@@ -42,7 +42,7 @@ def budget(
     for points in budgets or [2.0, 1.0]:
         question = Question.parse([f"{points}"])
         for domain in DOMAINS:
-            for seed in range(seeds):
+            for seed in seeds or [0, 1, 2]:
                 run = out / f"{domain}-{points:g}-{seed}"
                 console.rule(run.name)
                 result = customize(
@@ -57,38 +57,36 @@ def budget(
                     console=console,
                 )
                 results.setdefault(points, {}).setdefault(domain, []).append(result)
-    page.write_text(_page(results), encoding="utf-8")
+    page.write_text(_page(results, seeds or [0, 1, 2]), encoding="utf-8")
 
 
-def _page(results: dict[float, dict[str, list[Customization]]]) -> str:
+def _page(results: dict[float, dict[str, list[Customization]]], seeds: list[int]) -> str:
     every = [r for domains in results.values() for runs in domains.values() for r in runs]
     parts = [_HEAD]
     for points, domains in results.items():
-        parts.append(f"## {points:g} points\n\n{_table(domains)}\n\n{_summary(points, domains)}")
+        parts.append(f"## {points:g} points\n\n{_table(domains, seeds)}\n\n{_summary(points, domains)}")
     first = every[0]
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=_ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
     versions = ", ".join(f"{name} {version}" for name, version in first.versions.items())
-    seeds = max(len(runs) for domains in results.values() for runs in domains.values())
     prompts = "; ".join(f"{name} {sizes}" for name, sizes in _sizes(first).items())
     parts.append(
         "## How\n\n"
-        f"- `python -m experiments.budget --seeds {seeds}`, the seed of split and training as in the table; "
-        f"commit {commit}, {datetime.now(UTC):%Y-%m-%d}; {versions}; "
+        f"- `{' '.join(['python -m experiments.budget', *sys.argv[1:]])}`; commit {commit}, {datetime.now(UTC):%Y-%m-%d}; {versions}; "
         f"{sum(r.seconds for r in every) / 60:.0f} minutes in all, reading features included.\n"
-        f"- Prompts by part (seed 0): {prompts}.\n"
+        f"- Prompts by part, train / choose / certify / test, first seed: {prompts}.\n"
         f"- Methods tried: {', '.join(dict.fromkeys(c.method for r in every for c in r.candidates))}.\n"
     )
     return "\n\n".join(parts)
 
 
-def _table(domains: dict[str, list[Customization]]) -> str:
+def _table(domains: dict[str, list[Customization]], seeds: list[int]) -> str:
     columns = ("domain", "seed", "method", "proved loss at most", "custom before %", "after %", "gain [95%]")
     columns = (*columns, "gain without a budget", "general, test part [95%]")
     lines = [f"| {' | '.join(columns)} |", f"|:--|--:|:--|{'--:|' * 6}"]
     for domain, runs in domains.items():
-        for seed, r in enumerate(runs):
+        for seed, r in zip(seeds, runs, strict=True):
             free = r.unconstrained.difference if r.unconstrained else None
             cells = [
                 domain,

@@ -48,9 +48,10 @@ class Workshop:
     console: Console
 
     def anchors(self) -> list[Preference]:
-        """The general preferences whose verdicts a residual is held to: a fixed sample of the train parts."""
+        """The general preferences whose verdicts a residual is held to: a fixed sample of the train parts, the same for
+        every seed, so that it is read once."""
         pool = self.parts.pooled(TRAIN)
-        return take_preferences(pool, min(MOST_ANCHORS, len(pool)), seed=self.seed)
+        return take_preferences(pool, min(MOST_ANCHORS, len(pool)))
 
 
 class Method(Protocol):

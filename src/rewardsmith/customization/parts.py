@@ -19,7 +19,7 @@ CUSTOM = "custom"
 """Name of the custom set beside the general ones."""
 
 _CUSTOM = {TRAIN: 0.6, CHOOSE: 0.15, TEST: 0.25}
-_UNSEEN = {CHOOSE: 0.25, CERTIFY: 0.5, TEST: 0.25}
+_UNSEEN = {CHOOSE: 0.2, CERTIFY: 0.6, TEST: 0.2}
 """Of general prompts that the model was not trained on, where it was trained on others of these sets."""
 _ALL = {TRAIN: 0.25, CHOOSE: 0.2, CERTIFY: 0.35, TEST: 0.2}
 """Of all general prompts, where it was trained on none of them."""
