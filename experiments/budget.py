@@ -69,11 +69,12 @@ def _page(results: dict[float, dict[str, list[Customization]]], seeds: list[int]
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=_ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
+    command = " ".join(["python -m experiments.budget", *sys.argv[1:]])
     versions = ", ".join(f"{name} {version}" for name, version in first.versions.items())
     prompts = "; ".join(f"{name} {sizes}" for name, sizes in _sizes(first).items())
     parts.append(
         "## How\n\n"
-        f"- `{' '.join(['python -m experiments.budget', *sys.argv[1:]])}`; commit {commit}, {datetime.now(UTC):%Y-%m-%d}; {versions}; "
+        f"- `{command}`; commit {commit}, {datetime.now(UTC):%Y-%m-%d}; {versions}; "
         f"{sum(r.seconds for r in every) / 60:.0f} minutes in all, reading features included.\n"
         f"- Prompts by part, train / choose / certify / test, first seed: {prompts}.\n"
         f"- Methods tried: {', '.join(dict.fromkeys(c.method for r in every for c in r.candidates))}.\n"
@@ -82,9 +83,7 @@ def _page(results: dict[float, dict[str, list[Customization]]], seeds: list[int]
 
 
 def _table(domains: dict[str, list[Customization]], seeds: list[int]) -> str:
-    columns = ("domain", "seed", "method", "proved loss at most", "custom before %", "after %", "gain [95%]")
-    columns = (*columns, "gain without a budget", "general, test part [95%]")
-    lines = [f"| {' | '.join(columns)} |", f"|:--|--:|:--|{'--:|' * 6}"]
+    lines = [f"| {' | '.join(_COLUMNS)} |", f"|:--|--:|:--|{'--:|' * 6}"]
     for domain, runs in domains.items():
         for seed, r in zip(seeds, runs, strict=True):
             free = r.unconstrained.difference if r.unconstrained else None
@@ -120,6 +119,11 @@ def _summary(points: float, domains: dict[str, list[Customization]]) -> str:
 def _sizes(result: Customization) -> dict[str, str]:
     return {name: " / ".join(str(n) for n in parts.values()) for name, parts in result.parts.items()}
 
+
+_COLUMNS = (
+    *("domain", "seed", "method", "proved loss at most", "custom before %", "after %", "gain [95%]"),
+    *("gain without a budget", "general, test part [95%]"),
+)
 
 _HEAD = """# Within a budget: what it keeps
 
