@@ -19,6 +19,7 @@ from rewardsmith import customize
 from rewardsmith.errors import RewardsmithError
 from rewardsmith.evaluation.budget import Question
 from rewardsmith.evaluation.customization import Customization
+from rewardsmith.modeling.info import read_info
 from rewardsmith.reporting.format import difference_with_interval, percent, signed_percent
 
 DOMAINS = ("academy", "business", "entertainment", "literature")
@@ -32,7 +33,7 @@ def budget(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = _ROOT / "runs/budget",
     page: Annotated[Path, typer.Option(help="The page that is written.")] = _ROOT / "docs/results/budget.md",
     budgets: Annotated[list[float] | None, typer.Option("--budget", help="Points; default 2 and 1.")] = None,
-    seeds: Annotated[list[int] | None, typer.Option("--seed", help="Of split and training; default 0, 1, 2.")] = None,
+    seeds: Annotated[list[int] | None, typer.Option("--seed", help="Of split and training; default 1, 2, 3.")] = None,
     minutes: Annotated[float, typer.Option(help="For each run: begin no method that would end later.")] = 30.0,
 ) -> None:
     """Customises for every domain, budget and seed, and writes the page."""
@@ -42,7 +43,7 @@ def budget(
     for points in budgets or [2.0, 1.0]:
         question = Question.parse([f"{points}"])
         for domain in DOMAINS:
-            for seed in seeds or [0, 1, 2]:
+            for seed in seeds or [1, 2, 3]:
                 run = out / f"{domain}-{points:g}-{seed}"
                 console.rule(run.name)
                 result = customize(
@@ -57,10 +58,10 @@ def budget(
                     console=console,
                 )
                 results.setdefault(points, {}).setdefault(domain, []).append(result)
-    page.write_text(_page(results, seeds or [0, 1, 2]), encoding="utf-8")
+    page.write_text(_page(results, seeds or [1, 2, 3], minutes, general), encoding="utf-8")
 
 
-def _page(results: dict[float, dict[str, list[Customization]]], seeds: list[int]) -> str:
+def _page(results: dict[float, dict[str, list[Customization]]], seeds: list[int], minutes: float, general: str) -> str:
     every = [r for domains in results.values() for runs in domains.values() for r in runs]
     parts = [_HEAD]
     for points, domains in results.items():
@@ -69,13 +70,15 @@ def _page(results: dict[float, dict[str, list[Customization]]], seeds: list[int]
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=_ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
-    command = " ".join(["python -m experiments.budget", *sys.argv[1:]])
+    options = [f"--seed {seed}" for seed in seeds] + [f"--budget {points:g}" for points in results]
+    command = " ".join(["python -m experiments.budget --general MODEL", *options, f"--minutes {minutes:g}"])
     versions = ", ".join(f"{name} {version}" for name, version in first.versions.items())
     prompts = "; ".join(f"{name} {sizes}" for name, sizes in _sizes(first).items())
     parts.append(
         "## How\n\n"
         f"- `{command}`; commit {commit}, {datetime.now(UTC):%Y-%m-%d}; {versions}; "
-        f"{sum(r.seconds for r in every) / 60:.0f} minutes in all, reading features included.\n"
+        f"{sum(r.seconds for r in every) / 60:.0f} minutes in all; the features were read before.\n"
+        f"- MODEL: {_described(general)}.\n"
         f"- Prompts by part, train / choose / certify / test, first seed: {prompts}.\n"
         f"- Methods tried: {', '.join(dict.fromkeys(c.method for r in every for c in r.candidates))}.\n"
     )
@@ -116,6 +119,18 @@ def _summary(points: float, domains: dict[str, list[Customization]]) -> str:
     )
 
 
+def _described(general: str) -> str:
+    """The general model in a line."""
+    info = read_info(Path(general))
+    if info is None:
+        return general
+    stages = ", ".join(info.provenance.get("stages", []))
+    return (
+        f"{info.provenance.get('backbone')}, {info.depth or 'all'} layers, {info.pooling} pooling, {info.head} head, "
+        f"trained by the stages {stages} on {len(info.trained_on)} prompts"
+    )
+
+
 def _sizes(result: Customization) -> dict[str, str]:
     return {name: " / ".join(str(n) for n in parts.values()) for name, parts in result.parts.items()}
 
@@ -133,7 +148,8 @@ _HEAD = """# Within a budget: what it keeps
 general reward model. What is reported stands on test parts that were opened after the choice; what is proved, on
 certify parts that were opened once.
 *Gain without a budget* is that of the candidate that gained most on the choosing part, whatever it cost.
-Accuracy is the mean over prompts."""
+Accuracy is the mean over prompts. How large the parts are was settled by a look at seed 0, which is left out for that.
+The floors aimed at were 80 % of the gain within 2 points, and a mean custom accuracy of 82 %."""
 
 
 if __name__ == "__main__":
