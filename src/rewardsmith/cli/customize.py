@@ -37,7 +37,7 @@ def customize(
 
     \b
     rewardsmith customize --general runs/demo/models/general --preferences sample:domains --domain academy \\
-        --general-preferences sample:general --budget 10 --out runs/academy
+        --general-preferences sample:general --budget 15 --out runs/academy
     """
     from rewardsmith.customization import customize as room
     from rewardsmith.evaluation.budget import Question
