@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
+import numpy as np
 import torch
 
 from rewardsmith.customization.features import FeatureBank
+from rewardsmith.evaluation.customization import NO_METHOD
 from rewardsmith.evaluation.pairs import FloatArray
 from rewardsmith.modeling.paths import interpolated, with_residual
 from rewardsmith.modeling.reward_model import RewardModel
@@ -17,45 +19,38 @@ from rewardsmith.preferences.record import Preference
 Settings = dict[str, float | int | str]
 
 
-class Option(Protocol):
+@dataclass(frozen=True)
+class Option(ABC):
     """A candidate: what it is, and its rewards."""
 
-    @property
-    def method(self) -> str:
-        """Name of the method that it comes from."""
+    method: str
+    """Name of the method that it comes from."""
+    settings: Settings
+    """What tells it from the method's other paths."""
+    strength: float
+    """Where it stands on its path: 0 is the general model, 1 the end."""
 
     @property
-    def settings(self) -> Settings:
-        """What tells it from the method's other paths."""
+    def name(self) -> str:
+        """`anchored(retention=1, ridge=0.1) x 0.5`: tells a candidate from all others of a run."""
+        settings = ", ".join(
+            f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in self.settings.items()
+        )
+        return f"{self.method}({settings}) x {self.strength:g}" if settings else f"{self.method} x {self.strength:g}"
 
-    @property
-    def strength(self) -> float:
-        """Where it stands on its path: 0 is the general model, 1 the end."""
-
+    @abstractmethod
     def rewards(self, preferences: Sequence[Preference]) -> list[list[float]]:
         """Of every response of every preference."""
 
+    @abstractmethod
     def model(self) -> RewardModel:
         """The reward model itself."""
 
 
-def name_of(option: Option) -> str:
-    """`anchored(retention=1, ridge=0.1) x 0.5`: tells a candidate from all others of a run."""
-    settings = ", ".join(
-        f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in option.settings.items()
-    )
-    return (
-        f"{option.method}({settings}) x {option.strength:g}" if settings else f"{option.method} x {option.strength:g}"
-    )
-
-
 @dataclass(frozen=True)
-class HeadOption:
+class HeadOption(Option):
     """The general model with `strength` times a residual on its last layer; judged on kept features."""
 
-    method: str
-    settings: Settings
-    strength: float
     residual: FloatArray = field(repr=False)
     bank: FeatureBank = field(repr=False)
 
@@ -69,13 +64,15 @@ class HeadOption:
         return with_residual(self.bank.model, torch.from_numpy(self.strength * self.residual))
 
 
+def general_option(bank: FeatureBank) -> HeadOption:
+    """The general model itself, as a candidate of strength 0."""
+    return HeadOption(NO_METHOD, {}, 0.0, np.zeros(bank.model.last_layer.in_features), bank)
+
+
 @dataclass(frozen=True)
-class PathOption:
+class PathOption(Option):
     """The general model's weights mixed with those of a trained one."""
 
-    method: str
-    settings: Settings
-    strength: float
     general: RewardModel = field(repr=False)
     end: RewardModel = field(repr=False)
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rewardsmith.customization.candidates import Option, name_of
+from rewardsmith.customization.candidates import Option
 from rewardsmith.evaluation.betting import Spread
-from rewardsmith.evaluation.budget import POOLED, Question, prompt_differences
+from rewardsmith.evaluation.budget import POOLED, Question, Scored, prompt_differences, with_pooled
 from rewardsmith.evaluation.pairs import FloatArray
 from rewardsmith.evaluation.scored import ScoredPreference
 from rewardsmith.preferences.record import Preference
@@ -21,8 +21,6 @@ LONGEST = 12
 """Candidates on a path: enough that the last one within budget is near the best."""
 _CAUTION = 1.0
 """Standard errors by which a cost is taken to be larger than it was seen."""
-
-Scored = Mapping[str, Sequence[ScoredPreference]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Judged:
     @property
     def name(self) -> str:
         """Of the candidate."""
-        return name_of(self.option)
+        return self.option.name
 
 
 def scored_by(option: Option, sets: Mapping[str, Sequence[Preference]]) -> dict[str, list[ScoredPreference]]:
@@ -55,15 +53,13 @@ def judge_option(
     question: Question,
 ) -> Judged:
     """A candidate's figures from what the general model (first) and itself (second) gave."""
-    before, after = ({**scored, POOLED: [s for records in scored.values() for s in records]} for scored in general)
-    spreads, risks = {}, []
-    for name, budget in question.budgets.for_sets(list(general[0])).items():
-        d = prompt_differences(before[name], after[name], question.metric)
-        spreads[name] = Spread.of(d)
-        risks.append(_risk(d, budget))
-    pooled = prompt_differences(before[POOLED], after[POOLED], question.metric)
+    before, after = (with_pooled(scored) for scored in general)
+    budgets = question.budgets.for_sets(list(general[0]))
+    found = {name: prompt_differences(before[name], after[name], question.metric) for name in {**budgets, POOLED: 0}}
+    risk = max(_risk(found[name], budget) for name, budget in budgets.items())
+    spreads = {name: Spread.of(found[name]) for name in budgets}
     gain = prompt_differences(*custom)
-    return Judged(option, float(gain.mean()), float(pooled.mean()), max(risks), spreads)
+    return Judged(option, float(gain.mean()), float(found[POOLED].mean()), risk, spreads)
 
 
 def path_of(judged: Sequence[Judged]) -> list[Judged]:

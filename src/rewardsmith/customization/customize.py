@@ -19,6 +19,7 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
+from rewardsmith.customization.candidates import general_option
 from rewardsmith.customization.card import write_card
 from rewardsmith.customization.choosing import Judged, judge_option, path_of, scored_by
 from rewardsmith.customization.features import FeatureBank
@@ -27,16 +28,26 @@ from rewardsmith.customization.methods import METHODS, Workshop, methods_named
 from rewardsmith.customization.parts import CERTIFY, CHOOSE, CUSTOM, TEST, TRAIN, Parts, split_parts
 from rewardsmith.customization.planning import Outlook, outlooks
 from rewardsmith.errors import ModelError
-from rewardsmith.evaluation.budget import POOLED, Question, judge_sets, overall, prompt_differences
+from rewardsmith.evaluation.budget import (
+    POOLED,
+    Question,
+    interval_of,
+    judge_sets,
+    overall,
+    prompt_differences,
+    with_pooled,
+)
 from rewardsmith.evaluation.customization import NO_METHOD, Candidate, Change, Customization, Flip, GeneralChange
+from rewardsmith.evaluation.pairs import pair_table
+from rewardsmith.evaluation.ranking import accuracy
 from rewardsmith.evaluation.result import Verdict
 from rewardsmith.evaluation.scored import ScoredPreference
-from rewardsmith.evaluation.statistics import cluster_bootstrap
 from rewardsmith.modeling.frozen import digest_of
 from rewardsmith.modeling.reward_model import RewardModel
+from rewardsmith.modeling.scoring import progress
 from rewardsmith.preferences.candidates import of_domain
 from rewardsmith.preferences.reading import load_preferences
-from rewardsmith.preferences.record import Preference, content_hash, response_text
+from rewardsmith.preferences.record import content_hash, response_text
 from rewardsmith.preferences.sample import located
 from rewardsmith.reporting.customization import write_report
 from rewardsmith.reporting.format import difference_with_interval
@@ -44,8 +55,6 @@ from rewardsmith.training.run_folder import fingerprint
 
 _MOST_TEXT = 600
 """Characters of a text in the list of flipped pairs."""
-
-Scored = dict[str, list[ScoredPreference]]
 
 
 def read_parts(model: RewardModel, preferences: str, domain: str, general: Mapping[str, str], seed: int) -> Parts:
@@ -164,14 +173,10 @@ def _state(
 
 def _fill(shop: Workshop) -> None:
     """Computes the features of all that will be asked for, with a bar."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     every = [p for part in shop.parts.custom.values() for p in part] + shop.anchors()
     every += [p for part in (CHOOSE, CERTIFY, TEST) for p in shop.parts.pooled(part)]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=shop.console, transient=True) as progress:
-        task = progress.add_task("the general model reads the preferences", total=len(every))
-        shop.bank.fill(every, lambda done: progress.update(task, advance=done))
+    with progress(shop.console, "the general model reads the preferences", len(every)) as advance:
+        shop.bank.fill(every, advance)
 
 
 def _candidates(
@@ -179,7 +184,7 @@ def _candidates(
 ) -> list[Judged]:
     """All candidates on the choosing parts, method by method."""
     custom, general = shop.parts.custom[CHOOSE], shop.parts.of(CHOOSE)
-    before = scored_by(_General(shop), {CUSTOM: custom, **general})
+    before = scored_by(general_option(shop.bank), {CUSTOM: custom, **general})
     own = before.pop(CUSTOM)
     judged: list[Judged] = []
     fixed = folder.fixed()
@@ -216,7 +221,7 @@ def _walk(
 ) -> tuple[list[Judged], dict[str, list[Verdict]]]:
     """Certifies along the path until the first failure: those that passed, and the verdicts of all that were tested."""
     sets = shop.parts.of(CERTIFY)
-    before = scored_by(_General(shop), sets)
+    before = scored_by(general_option(shop.bank), sets)
     passed: list[Judged] = []
     verdicts: dict[str, list[Verdict]] = {}
     for candidate in path:
@@ -241,7 +246,7 @@ def _result(
     """Everything on the test parts, and the choice."""
     sets = {CUSTOM: shop.parts.custom[TEST], **shop.parts.of(TEST)}
     chosen = certified[-1] if certified else None
-    before = scored_by(_General(shop), sets)
+    before = scored_by(general_option(shop.bank), sets)
     after = folder.scored(chosen.option, TEST, sets) if chosen else before
     freest = max(judged, key=lambda c: c.custom, default=None)
     free = folder.scored(freest.option, TEST, sets)[CUSTOM] if freest else before[CUSTOM]
@@ -249,7 +254,7 @@ def _result(
     budgets = question.budgets.for_sets(list(general_before))
     first = verdicts[chosen.name][0] if chosen else None
     on_path = {c.name for c in path}
-    pooled = _change(_joined(general_before), _joined(general_after))
+    pooled = _change(with_pooled(general_before)[POOLED], with_pooled(general_after)[POOLED])
     return Customization(
         certified=True,
         budget=None if question.budgets.pooled is None else 100 * question.budgets.pooled,
@@ -305,37 +310,14 @@ def _disagreement(test: Change, proved: Verdict | None) -> list[str]:
     ]
 
 
-class _General:
-    """The general model as a candidate of strength 0."""
-
-    method, strength = NO_METHOD, 0.0
-
-    def __init__(self, shop: Workshop) -> None:
-        self.settings: dict[str, float | int | str] = {}
-        self._bank = shop.bank
-
-    def rewards(self, preferences: Sequence[Preference]) -> list[list[float]]:
-        return [general.tolist() for _, general in self._bank.of(preferences)]
-
-    def model(self) -> RewardModel:
-        return self._bank.model
-
-
-def _joined(sets: Mapping[str, Sequence[ScoredPreference]]) -> list[ScoredPreference]:
-    return [s for records in sets.values() for s in records]
-
-
 def _change(before: Sequence[ScoredPreference], after: Sequence[ScoredPreference]) -> Change:
-    from rewardsmith.evaluation.pairs import pair_table
-    from rewardsmith.evaluation.ranking import accuracy
-
     d = prompt_differences(before, after)
     old, new = (accuracy(t.margins, t.prompts) for t in (pair_table(before), pair_table(after)))
     return Change(
         before=old,
         after=new,
         difference=float(d.mean()) if len(d) else None,
-        ci95=cluster_bootstrap(d, np.arange(len(d)), np.ones(len(d))) if len(d) else None,
+        ci95=interval_of(d),
         n_prompts=len(d),
     )
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rewardsmith.customization.candidates import HeadOption, Option, name_of
+from rewardsmith.customization.candidates import HeadOption, Option
 from rewardsmith.customization.choosing import scored_by
 from rewardsmith.errors import OutputExistsError, RewardsmithError
 from rewardsmith.evaluation.customization import Customization, load_customization
@@ -95,12 +95,12 @@ class CustomizationFolder:
         """Every set's records under a candidate; what the backbone was run for is kept."""
         if isinstance(option, HeadOption):
             return scored_by(option, sets)
-        file = self.path / "rewards" / part / f"{content_hash(name_of(option))}.json"
+        file = self.path / "rewards" / part / f"{content_hash(option.name)}.json"
         if not file.is_file():
             found = scored_by(option, sets)
             rewards = {name: [s.rewards for s in records] for name, records in found.items()}
             file.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(file, json.dumps({"candidate": name_of(option), "rewards": rewards}))
+            write_whole(file, json.dumps({"candidate": option.name, "rewards": rewards}))
             return found
         kept = json.loads(file.read_text(encoding="utf-8"))["rewards"]
         return {

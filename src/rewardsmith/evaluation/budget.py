@@ -19,7 +19,7 @@ from rewardsmith.evaluation.pairs import FloatArray, pair_table
 from rewardsmith.evaluation.ranking import correctness
 from rewardsmith.evaluation.result import Decision, Verdict
 from rewardsmith.evaluation.scored import ScoredPreference
-from rewardsmith.evaluation.statistics import cluster_bootstrap
+from rewardsmith.evaluation.statistics import Interval, cluster_bootstrap
 from rewardsmith.preferences.splitting import hash_share
 
 Metric = Literal["accuracy", "brier"]
@@ -111,6 +111,17 @@ def prompt_differences(
     return result
 
 
+def with_pooled(scored: Scored) -> dict[str, Sequence[ScoredPreference]]:
+    """The sets, and all of them together."""
+    return {**scored, POOLED: [record for records in scored.values() for record in records]}
+
+
+def interval_of(differences: FloatArray) -> Interval | None:
+    """The bootstrap interval of a mean of differences, one for each prompt."""
+    n = len(differences)
+    return cluster_bootstrap(differences, np.arange(n), np.ones(n)) if n else None
+
+
 def judge(
     name: str,
     before: Sequence[ScoredPreference],
@@ -137,7 +148,7 @@ def judge(
         verdict=decision,
         bound=loss_bound(d, question.alpha, spread) if len(d) else 1.0,
         difference=float(d.mean()) if len(d) else None,
-        ci95=cluster_bootstrap(d, np.arange(len(d)), np.ones(len(d))) if len(d) else None,
+        ci95=interval_of(d),
         trinomial_p=trinomial_p_value(d, budget) if question.metric == "accuracy" else None,
         n_prompts=len(d),
         flipped=float((d != 0).mean()) if len(d) else None,
@@ -153,13 +164,11 @@ def judge_sets(
         before, after: the records of each set under either model.
         spreads: what is known beforehand, by the budget's name.
     """
-
-    def of(name: str, scored: Scored) -> list[ScoredPreference]:
-        return [s for records in scored.values() for s in records] if name == POOLED else list(scored[name])
-
+    budgets = question.budgets.for_sets(list(before))
+    before, after = with_pooled(before), with_pooled(after)
     return [
-        judge(name, of(name, before), of(name, after), budget, question, (spreads or {}).get(name, DEFAULT_SPREAD))
-        for name, budget in question.budgets.for_sets(list(before)).items()
+        judge(name, before[name], after[name], budget, question, (spreads or {}).get(name, DEFAULT_SPREAD))
+        for name, budget in budgets.items()
     ]
 
 

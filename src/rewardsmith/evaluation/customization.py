@@ -11,13 +11,13 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from rewardsmith.errors import DataError
-from rewardsmith.evaluation.result import Count, Verdict, _Part
+from rewardsmith.evaluation.result import Count, ResultPart, Verdict
 
 NO_METHOD = "none"
 """Method of a run that gives the general model back."""
 
 
-class Change(_Part):
+class Change(ResultPart):
     """A figure of the general model, and of the customised one on the same preferences."""
 
     before: float | None
@@ -33,7 +33,7 @@ class GeneralChange(Change):
     sets: dict[str, Change]
 
 
-class Candidate(_Part):
+class Candidate(ResultPart):
     """A model that was considered. Its figures are from the choosing part: the best of many is flattered there."""
 
     name: str
@@ -47,7 +47,7 @@ class Candidate(_Part):
     chosen: bool = False
 
 
-class Flip(_Part):
+class Flip(ResultPart):
     """A general pair of the test part that one of the two models ranks right and the other wrong."""
 
     set: str
@@ -58,7 +58,7 @@ class Flip(_Part):
     after: float
 
 
-class Customization(_Part):
+class Customization(ResultPart):
     """What `customize` found."""
 
     version: Literal[1] = 1

@@ -23,18 +23,18 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
 
-class _Part(BaseModel):
+class ResultPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
-class Baseline(_Part):
+class Baseline(ResultPart):
     """How a trivial rule does on the same pairs, by the same definition of accuracy."""
 
     accuracy: Share | None
     ci95: tuple[float, float] | None
 
 
-class Figures(_Part):
+class Figures(ResultPart):
     """The figures of one set or one domain. Means give every prompt the same weight unless the name says `pairs`."""
 
     n_preferences: Count = Field(description="All preferences, failed ones included.")
@@ -59,7 +59,7 @@ class Figures(_Part):
     notes: list[str] = Field(default_factory=list, description="Why a figure is undefined or to be read with care.")
 
 
-class CalibrationBin(_Part):
+class CalibrationBin(ResultPart):
     """Confidence is sigmoid(|margin|); accuracy how often the response with the higher reward is the preferred one."""
 
     confidence: Share
@@ -68,7 +68,7 @@ class CalibrationBin(_Part):
     standard_error: float | None
 
 
-class Histogram(_Part):
+class Histogram(ResultPart):
     """k + 1 edges and k counts of pairs; margins beyond the ends count in the outermost bars."""
 
     edges: list[float]
@@ -84,7 +84,7 @@ class SetResult(Figures):
     margins: Histogram = Field(default_factory=lambda: Histogram(edges=[], counts=[]))
 
 
-class ModelResult(_Part):
+class ModelResult(ResultPart):
     """One model on all sets."""
 
     version: Literal[1] = VERSION
@@ -92,7 +92,7 @@ class ModelResult(_Part):
     sets: dict[str, SetResult]
 
 
-class Comparison(_Part):
+class Comparison(ResultPart):
     """Two models on the same pairs of one set, or of one of its domains."""
 
     set: str
@@ -111,7 +111,7 @@ Decision = Literal["within", "exceeded", "undecided"]
 """A loss is proved to be within the budget, proved to exceed it, or neither."""
 
 
-class Verdict(_Part):
+class Verdict(ResultPart):
     """Whether a model lost no more than a budget against another, on one set or on all together."""
 
     set: str
@@ -129,7 +129,7 @@ class Verdict(_Part):
     flipped: Share | None = Field(description="Share of prompts on which the two models differ.")
 
 
-class EvaluationResult(_Part):
+class EvaluationResult(ResultPart):
     """Several models and their comparisons."""
 
     version: Literal[1] = VERSION

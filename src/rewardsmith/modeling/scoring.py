@@ -45,7 +45,7 @@ def score_lines(
     loaded = RewardModel.from_pretrained(model, domain)
     candidates = iter(reader)
     cut = 0
-    with _progress(console, "scoring", None) as advance:
+    with progress(console, "scoring", None) as advance:
         while chunk := list(itertools.islice(candidates, _CHUNK)):
             lines, shortened = _lines(loaded, chunk, ranked)
             print("\n".join(lines))
@@ -71,7 +71,7 @@ class ModelScorer:
         return [f"{self.name}: {note}" for note in _cut_note(self.model, self._cut)]
 
     def __call__(self, preferences: Sequence[Preference]) -> list[list[float]]:
-        with _progress(self.console, self.name, sum(len(p.responses) for p in preferences)) as advance:
+        with progress(self.console, self.name, sum(len(p.responses) for p in preferences)) as advance:
             return self.model.score_preferences(preferences, on_progress=advance, on_cut=self._count_cut)
 
     def _count_cut(self, dialogues: int) -> None:
@@ -141,7 +141,7 @@ def _cut_note(model: RewardModel, cut: int) -> list[str]:
 
 
 @contextmanager
-def _progress(console: Console | None, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+def progress(console: Console | None, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, nothing elsewhere."""
     if console is None or not console.is_terminal:
         yield lambda _: None
@@ -149,6 +149,6 @@ def _progress(console: Console | None, label: str, total: int | None) -> Iterato
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(label, total=total)
-        yield lambda done: progress.update(task, advance=done)
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda done: bar.update(task, advance=done)
