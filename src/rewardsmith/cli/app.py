@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rewardsmith.cli import audit, convert, customize, demo, evaluate, inspect, rank, recipe, score, train
+from rewardsmith.cli import audit, collect, convert, customize, demo, evaluate, inspect, rank, recipe, score, train
 from rewardsmith.errors import RewardsmithError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.command("demo")(demo.demo)
+app.add_typer(collect.app, name="collect")
 app.command("inspect")(inspect.inspect)
 app.command("audit")(audit.audit)
 app.command("convert")(convert.convert)

@@ -1,0 +1,121 @@
+"""The answerers: a server asked request by request, and a model on this machine. (A server's batches: `batches`.)"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rewardsmith.collection.answering import LOCAL, Answerer, Outcome
+from rewardsmith.collection.asking import Manners, ask_server
+from rewardsmith.collection.batches import BatchAnswerer
+from rewardsmith.collection.journal import Attempt, Journal
+from rewardsmith.collection.pricing import FREE, Price, estimated_prompt_tokens, load_prices
+from rewardsmith.collection.requests import Answer, Request
+from rewardsmith.collection.server import Server, is_local
+from rewardsmith.errors import UserError
+
+TOKENS_PER_STREAM = 40.0
+"""Tokens a second that a server gives each request, where nothing was measured."""
+LOCAL_TOKENS = 100.0
+"""Tokens a second of the embedded model on two cores, about."""
+
+
+class ServerAnswerer:
+    """A server, many requests at once."""
+
+    def __init__(self, server: Server, manners: Manners, price: Price | None) -> None:
+        """Raises UserError where a limit of cost is set and nobody said what tokens cost."""
+        if manners.max_cost is not None and price is None:
+            raise UserError(
+                f"--max-cost needs the price of '{server.model}': add it to a copy of the price file, and name that file "
+                "with --prices"
+            )
+        self._server, self._manners, self._price = server, manners, price
+
+    @property
+    def model(self) -> str:
+        return self._server.model
+
+    def ask(self, owed: Sequence[Request], journal: Journal, tell: Callable[[Answer], None]) -> Outcome:
+        return ask_server(self._server, owed, journal, self._manners, self._price or FREE, tell)
+
+    def price(self, prompt_tokens: float, completion_tokens: float) -> float | None:
+        return None if self._price is None else self._price.of(prompt_tokens, completion_tokens)
+
+    def seconds(self, prompt_tokens: float, completion_tokens: float) -> tuple[float, str]:
+        rate = TOKENS_PER_STREAM * self._manners.concurrency
+        return completion_tokens / rate, f"at {TOKENS_PER_STREAM:g} tokens/s for each of {self._manners.concurrency}"
+
+    def prompt_tokens(self, requests: Sequence[Request]) -> float:
+        return sum(map(estimated_prompt_tokens, requests))
+
+
+class LocalAnswerer:
+    """A model of this machine; it is loaded when it is first asked."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    @property
+    def model(self) -> str:
+        return LOCAL + self._name
+
+    def ask(self, owed: Sequence[Request], journal: Journal, tell: Callable[[Answer], None]) -> Outcome:
+        # Nothing is ever in flight: an answer that is not in the journal when this process dies was never given.
+        from rewardsmith.collection.local import LocalModel
+
+        outcome = Outcome()
+        before = time.monotonic()
+        for request, answer in LocalModel(self._name).answers(owed):
+            now = time.monotonic()
+            spent = Attempt("answered", now - before, answer.prompt_tokens, answer.completion_tokens)
+            journal.answer([(request.key, answer, spent)])
+            before = now
+            outcome.answered += 1
+            tell(answer)
+        return outcome
+
+    def price(self, prompt_tokens: float, completion_tokens: float) -> float | None:
+        return 0.0
+
+    def seconds(self, prompt_tokens: float, completion_tokens: float) -> tuple[float, str]:
+        return (
+            completion_tokens / LOCAL_TOKENS,
+            f"at {LOCAL_TOKENS:g} tokens/s, about what two cores give with the embedded model",
+        )
+
+    def prompt_tokens(self, requests: Sequence[Request]) -> float:
+        return sum(map(estimated_prompt_tokens, requests))
+
+
+def make_answerer(
+    model: str,
+    base_url: str | None,
+    manners: Manners,
+    prices: Path | None,
+    *,
+    batch: bool = False,
+    timeout: float = 120.0,
+    check: bool = True,
+) -> Answerer:
+    """The answerer for a model's name; with `check` a server is asked first whether it is there and knows the model.
+
+    Raises:
+        UserError: no server there, a wrong key, no price where one is needed, a local folder that is none.
+        RewardsmithError: the server has no such model.
+    """
+    if model.startswith(LOCAL):
+        name = model.removeprefix(LOCAL)
+        if batch or base_url:
+            raise UserError(f"{model} runs on this machine: leave out --batch and --base-url")
+        if not name or (name.startswith((".", "/", "~")) and not Path(name).expanduser().is_dir()):
+            raise UserError(f"--model {model}: there is no folder '{name}'; local:embedded needs none")
+        return LocalAnswerer(name)
+    known = load_prices(prices)
+    server = Server(base_url, model, timeout=timeout)
+    price = known.get(model) or (FREE if is_local(server.base_url) else None)
+    answerer = (BatchAnswerer if batch else ServerAnswerer)(server, manners, price)
+    if check:
+        server.check()
+    return answerer

@@ -1,0 +1,7 @@
+CREATE TABLE batches (id TEXT PRIMARY KEY, submitted REAL NOT NULL, done INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE batched (
+  batch TEXT NOT NULL REFERENCES batches,
+  custom_id TEXT NOT NULL,
+  key TEXT NOT NULL REFERENCES requests,
+  PRIMARY KEY (batch, custom_id)
+) WITHOUT ROWID;
