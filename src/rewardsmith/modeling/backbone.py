@@ -278,6 +278,26 @@ def layers_of(backbone: nn.Module, count: int) -> nn.ModuleList:
     raise ModelError(f"no list of {count} layers found in {type(backbone).__name__}")
 
 
+def load_language_model(name: str, config: PreTrainedConfig, dtype: Precision) -> PreTrainedModel:
+    """The causal language model of `name`.
+
+    Raises:
+        ModelError: the weights cannot be read, some are missing, or the architecture has no such class.
+    """
+    auto: Any = AutoModelForCausalLM
+    try:
+        with quiet():
+            network, report = auto.from_pretrained(
+                name, config=config, dtype=getattr(torch, dtype), output_loading_info=True
+            )
+    except LOAD_ERRORS as error:
+        raise ModelError(f"{name!r} cannot be loaded as a language model: {first_line(error)}") from error
+    if report["missing_keys"]:
+        missing = min(report["missing_keys"])
+        raise ModelError(f"{name!r} is no whole language model: it lacks, for example, {missing!r}")
+    return cast(PreTrainedModel, network)
+
+
 def load_lm_head(name: str, dtype: Precision) -> nn.Linear:
     """The language-modelling head of a decoder whose head is not its embedding.
 

@@ -16,6 +16,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from rewardsmith.batching.rows import Node, Rows
+from rewardsmith.modeling.attention_routing import route_attention, window_of
 
 NAME = "rewardsmith_tree"
 
@@ -23,27 +24,10 @@ NAME = "rewardsmith_tree"
 VERIFIED = frozenset({"llama", "qwen3", "gemma", "gemma2", "gemma3_text", "mistral", "gpt_neox", "opt"})
 """Model types that the tests hold equal to padded rows; any other is compared once before it is used (`tree_check`)."""
 
-_LAYERS = {"full_attention", "sliding_attention"}
-"""Kinds of layer that can follow a tree: others mix neighbours in the row, or see by a mask that is never made."""
-
 
 def enable_trees(network: PreTrainedModel) -> bool:
     """Routes the network's attention through this module; False where the architecture does not allow it."""
-    config = network.config.get_text_config()
-    if not getattr(network, "_supports_attention_backend", False):
-        return False
-    # Soft-capped scores are made here; other reasons against SDPA (attention sinks, extra biases) hold here as well.
-    if not (getattr(network, "_supports_sdpa", False) or getattr(config, "attn_logit_softcapping", None)):
-        return False
-    if not set(getattr(config, "layer_types", None) or []) <= _LAYERS:
-        return False
-    if getattr(config, "use_bidirectional_attention", False) or not getattr(config, "is_causal", True):
-        return False
-    try:
-        network.set_attn_implementation(NAME)
-    except (ValueError, ImportError):
-        return False
-    return True
+    return route_attention(network, NAME)
 
 
 def tree_attention(
@@ -71,7 +55,7 @@ def tree_attention(
     if nodes is None:
         mask = attention_mask if attention_mask is not None else _causal(query.shape[2], 0, None, query.device)
         return _attend(query, key, value, mask, dropout, scaling, softcap).transpose(1, 2).contiguous(), None
-    window = sliding_window if sliding_window is not None else _window_of(module)
+    window = sliding_window if sliding_window is not None else window_of(module)
     sizes = [node.end - node.start for node in nodes]
     queries, keys, values = (torch.split(t, sizes, dim=2) for t in (query, key, value))
     outputs = []
@@ -118,16 +102,6 @@ def _attend(
         scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     weights = F.dropout(scores.softmax(dim=-1, dtype=torch.float32).to(query.dtype), p=dropout)
     return weights @ value
-
-
-def _window_of(module: torch.nn.Module) -> int | None:
-    """The sliding window of a layer that is told of it by its mask alone."""
-    config: Any = getattr(module, "config", None)
-    kinds, layer = getattr(config, "layer_types", None), getattr(module, "layer_idx", None)
-    if kinds and layer is not None and kinds[layer] != "sliding_attention":
-        return None
-    window: int | None = getattr(config, "sliding_window", None)
-    return window
 
 
 def _causal(size: int, seen: int, window: int | None, device: torch.device) -> torch.Tensor:
