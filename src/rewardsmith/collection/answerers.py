@@ -28,7 +28,7 @@ class ServerAnswerer:
         """Raises UserError where a limit of cost is set and nobody said what tokens cost."""
         if manners.max_cost is not None and price is None:
             raise UserError(
-                f"--max-cost needs the price of '{server.model}': add it to a copy of the price file, and name that file "
+                f"--max-cost needs the price of '{server.model}': add it to a copy of the price file, and name that "
                 "with --prices"
             )
         self._server, self._manners, self._price = server, manners, price

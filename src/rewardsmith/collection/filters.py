@@ -17,7 +17,8 @@ from rewardsmith.collection.requests import Answer
 
 _REFUSAL = re.compile(
     r"^\W*(i['’]?m (really |very |so )?sorry,? but|sorry,? (but )?i (can|could)"
-    r"|i (can(no|['’])?t|cannot|am unable to|won['’]?t) (help|assist|answer|provide|do|fulfil|comply|discuss)|i['’]m (unable|not able) to|i must decline)",
+    r"|i (can(no|['’])?t|cannot|am unable to|won['’]?t) (help|assist|answer|provide|do|fulfil|comply|discuss)"
+    r"|i['’]m (unable|not able) to|i must decline)",
     re.IGNORECASE,
 )
 _BOILERPLATE = re.compile(
