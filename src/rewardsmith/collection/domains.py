@@ -18,6 +18,8 @@ from rewardsmith.errors import DataError, OutputExistsError, nearest
 from rewardsmith.preferences.record import PLAIN, Message, content_hash
 
 PROFILES = Path(__file__).parent / "profiles"
+TOKENS_PER_WORD = 2
+"""Room for an answer of a wanted length: more than any ordinary prose needs."""
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 Text = Annotated[str, Field(min_length=1)]
@@ -67,7 +69,8 @@ class DomainProfile(BaseModel):
 
 def plain_profile(words: tuple[int, int] | None = None) -> DomainProfile:
     """Asking without any domain's system prompt; the answer's key is `normal`, as in the DSP data."""
-    return DomainProfile.model_construct(name=PLAIN, title="No domain", system="", words=words, sampling=Sampling())
+    plain = DomainProfile.model_construct(name=PLAIN, title="No domain", system="", words=None, sampling=Sampling())
+    return plain if words is None else _of_length(plain, words)
 
 
 def shipped_domains() -> list[str]:
@@ -87,7 +90,15 @@ def load_domains(names: list[str], words: tuple[int, int] | None = None) -> list
             raise DataError(f"{names[position]}: '{PLAIN}' is the name of plain answers; name the domain otherwise")
         if profile.name in [other.name for other in profiles[:position]]:
             raise DataError(f"domain '{profile.name}' is named twice; name each once")
-    return [p if words is None else p.model_copy(update={"words": words}) for p in profiles]
+    return [p if words is None else _of_length(p, words) for p in profiles]
+
+
+def _of_length(profile: DomainProfile, words: tuple[int, int]) -> DomainProfile:
+    """The profile with another length range; what runs far beyond it is not written to its end, for it is left out."""
+    most = min(profile.sampling.max_tokens, TOKENS_PER_WORD * words[1])
+    return profile.model_copy(
+        update={"words": words, "sampling": profile.sampling.model_copy(update={"max_tokens": most})}
+    )
 
 
 def load_domain(name: str) -> DomainProfile:
