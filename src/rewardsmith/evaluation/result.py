@@ -138,7 +138,7 @@ class EvaluationResult(ResultPart):
     verdicts: list[Verdict] = Field(default_factory=list, description="Of `evaluate --against ... --budget ...`.")
 
 
-def save_result(path: str | Path, result: ModelResult | EvaluationResult, *, overwrite: bool = False) -> None:
+def save_result(path: str | Path, result: ResultPart, *, overwrite: bool = False) -> None:
     """Writes the result as JSON, whole or not at all; raises OutputExistsError when the file is there already."""
     target = Path(path)
     if target.exists() and not overwrite:
