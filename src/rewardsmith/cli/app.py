@@ -12,7 +12,20 @@ from typing import Annotated, Any
 
 import typer
 
-from rewardsmith.cli import audit, collect, convert, customize, demo, evaluate, inspect, rank, recipe, score, train
+from rewardsmith.cli import (
+    audit,
+    benchmark,
+    collect,
+    convert,
+    customize,
+    demo,
+    evaluate,
+    inspect,
+    rank,
+    recipe,
+    score,
+    train,
+)
 from rewardsmith.errors import RewardsmithError
 
 app = typer.Typer(
@@ -33,6 +46,7 @@ app.command("train")(train.train)
 app.command("customize")(customize.customize)
 app.command("report")(customize.report)
 app.command("evaluate")(evaluate.evaluate)
+app.command("benchmark")(benchmark.benchmark)
 app.command("score")(score.score)
 app.command("rank")(rank.rank)
 app.add_typer(recipe.app, name="recipe")

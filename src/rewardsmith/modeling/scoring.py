@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import math
@@ -10,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import torch
 
 from rewardsmith.errors import ModelError, UserError
 from rewardsmith.modeling.checkpoint import MODELS
@@ -76,6 +79,15 @@ class ModelScorer:
 
     def _count_cut(self, dialogues: int) -> None:
         self._cut += dialogues
+
+    def key(self) -> str:
+        """A hash of all that a reward depends on besides the dialogue: weights, head, template, length."""
+        digest = hashlib.sha256()
+        for name, tensor in self.model.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().reshape(-1).cpu().view(torch.uint8).numpy())
+        info = self.model.info.model_dump(include={"pooling", "head", "layers", "depth", "domains"})
+        return content_hash(digest.hexdigest(), info, self.model.tokenizer.chat_template, self.model.text.max_length)
 
     def seen(self, preferences: Sequence[Preference]) -> list[bool]:
         """Which of them have a prompt that the model was trained on."""
