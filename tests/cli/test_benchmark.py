@@ -79,6 +79,20 @@ def test_it_goes_on_from_the_rewards_beside_the_result(cli: Cli, model: Path, da
     assert again.pop("notes")[0].startswith("4 of 8 rows had their rewards in") and again.items() <= first.items()
 
 
+def test_another_model_finds_nothing_of_its_own(cli: Cli, model: Path, data: Path, tmp_path: Path) -> None:
+    from rewardsmith import RewardModel
+
+    changed = RewardModel.from_pretrained(model)
+    changed.head.weight.data *= 1.5
+    changed.save_pretrained(tmp_path / "changed")
+    out, said = tmp_path / "rm.json", []
+    for place in (model, tmp_path / "changed", model):
+        outcome = cli("benchmark", place, "-s", "rm-bench", "-d", data, "-o", out, "--overwrite", "--json")
+        assert outcome.code == 0, outcome.err
+        said.append(json.loads(outcome.out)["notes"])
+    assert said[0] == said[1] == [] and said[2][0].startswith("8 of 8 rows")
+
+
 def test_prompts_that_were_trained_on_are_said(cli: Cli, model: Path, data: Path, tmp_path: Path) -> None:
     trained = tmp_path / "trained"
     shutil.copytree(model, trained)

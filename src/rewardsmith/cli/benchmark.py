@@ -20,16 +20,15 @@ def benchmark(
     ] = None,
     domain: Annotated[str | None, typer.Option("--domain", help="Which of a run's models.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write the result there, and go on from an interrupted run.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the result there.")] = None,
     overwrite: Overwrite = False,
     quiet: Quiet = False,
 ) -> None:
-    """The score of a model on a public benchmark of reward models, with intervals, and whom it would rank between.
+    """The score on a public benchmark of reward models, made as its authors do, with intervals and rank.
 
-    The suite's published files are read whole or refused: a mean over part of them is not its score. Prompts that the
-    model was trained on are counted. With --out the rewards are kept beside the result as they are made.
+    The suite's published files are read whole or refused: a mean over part of them is not its score.
+    Prompts that the model was trained on are counted. With --out the rewards are kept beside the result
+    as they are made, and an interrupted run goes on.
 
     \b
     rewardsmith benchmark runs/demo/models/general --suite rewardbench

@@ -222,3 +222,14 @@ def test_intervals_resample_prompts() -> None:
     doubled = [Unit("s", "s", float(k % 2), 0.5, k) for k in range(40) for _ in range(2)]
     one, two = figure(alone), figure(doubled)
     assert one.ci95 == pytest.approx(two.ci95) and one.n_prompts == two.n_prompts == 40
+
+
+def test_intervals_vary_within_subsets_only() -> None:
+    """Against the standard error of a mean of strata, where subsets differ so much that ignoring them would show."""
+    n, shares = 400, {"a": 0.95, "b": 0.3}
+    units = [Unit(name, name, float(k < p * n), 1.0, (name, k)) for name, p in shares.items() for k in range(n)]
+    found = figure(units)
+    error = np.sqrt(sum(p * (1 - p) / n for p in shares.values())) / 2
+    assert found.ci95 is not None
+    assert found.ci95[1] - found.ci95[0] == pytest.approx(2 * 1.96 * error, rel=0.06)
+    assert found.score == pytest.approx(0.625) and found.ci95[0] < 0.625 < found.ci95[1]

@@ -11,19 +11,24 @@ import numpy as np
 
 from rewardsmith.evaluation.benchmarks.result import Figure, Section
 from rewardsmith.evaluation.benchmarks.suite import Suite, Unit
-from rewardsmith.evaluation.statistics import cluster_bootstrap
+from rewardsmith.evaluation.pairs import IntArray
+from rewardsmith.evaluation.statistics import cluster_bootstrap, cluster_sums
 
 
 def figure(units: Sequence[Unit], *, seed: int = 0) -> Figure:
-    """The weighted mean of the units, with the interval that resamples their clusters."""
-    seen: dict[Hashable, int] = {}
+    """The weighted mean of the units, with the interval that resamples their clusters.
+
+    How many rows a subset has is the suite's choice and no chance: the interval is taken after every subset is moved to
+    the common mean, so that only what varies within subsets widens it.
+    """
     values, weights = np.array([u.value for u in units]), np.array([u.weight for u in units])
-    clusters = np.array([seen.setdefault(u.cluster, len(seen)) for u in units], dtype=np.int64)
-    return Figure(
-        score=float((values * weights).sum() / weights.sum()),
-        ci95=cluster_bootstrap(values, clusters, weights, seed=seed),
-        n_prompts=len(seen),
-    )
+    clusters, subsets = _indices([u.cluster for u in units]), _indices([(u.section, u.subset) for u in units])
+    score = float((values * weights).sum() / weights.sum())
+    sums, masses = cluster_sums(values, subsets, weights)
+    interval = cluster_bootstrap(values - (sums / masses)[subsets] + score, clusters, weights, seed=seed)
+    if interval is not None:
+        interval = max(interval[0], float(values.min())), min(interval[1], float(values.max()))
+    return Figure(score=score, ci95=interval, n_prompts=len(np.unique(clusters)))
 
 
 def sections(suite: Suite, units: Sequence[Unit], *, seed: int = 0) -> dict[str, Section]:
@@ -45,3 +50,9 @@ def overall(suite: Suite, units: Sequence[Unit], *, seed: int = 0) -> Figure | N
     mass = {name: sum(u.weight for u in units if u.section == name) for name in suite.sections}
     equal = [Unit(u.section, u.subset, u.value, u.weight / mass[u.section], u.cluster) for u in units]
     return figure(equal, seed=seed)
+
+
+def _indices(keys: Sequence[Hashable]) -> IntArray:
+    """Keys as indices in order of first appearance."""
+    seen: dict[Hashable, int] = {}
+    return np.array([seen.setdefault(key, len(seen)) for key in keys], dtype=np.int64)
