@@ -12,7 +12,7 @@ import pytest
 
 from rewardsmith.errors import DataError, UserError
 from rewardsmith.evaluation.benchmarks import SUITES, suite_named
-from rewardsmith.evaluation.benchmarks.reading import read_suite
+from rewardsmith.evaluation.benchmarks.reading import read_suite, suite_files
 from rewardsmith.evaluation.benchmarks.suite import Suite
 
 Files = dict[str, list[dict[str, Any]]]
@@ -107,6 +107,25 @@ def test_parquet_shards_are_joined(published: Published, tmp_path: Path, monkeyp
     for k, part in enumerate((rows[:3], rows[3:])):
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(part), tmp_path / f"test-0000{k}-of-00002.parquet")
     assert [i.id for i in read_suite(suite, tmp_path)] == [row["id"] for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("suite", "names"),
+    [
+        ("rewardbench", ["data/filtered-00000-of-00001.parquet"]),
+        ("rm-bench", ["total_dataset.json"]),
+        ("rm-bench", ["data/chat_filtered.json", "data/safety-refuse_filtered.json"]),
+        ("judgebench", ["data/gpt-00000-of-00001.jsonl"]),
+        ("llmbar", ["Adversarial/Manual/dataset.json", "Natural/dataset.json"]),
+    ],
+)
+def test_files_go_by_their_published_names(suite: str, names: list[str], tmp_path: Path) -> None:
+    """As the hub and the repositories have them, among others that are not the suite's."""
+    others = ("data/raw-00000-of-00001.parquet", "data/claude-00000-of-00001.jsonl", "CaseStudy/Base_9/dataset.json")
+    for name in (*names, *others, "README.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert suite_files(SUITES[suite], tmp_path) == [tmp_path / name for name in names]
 
 
 def test_one_file_may_be_named(small: Small) -> None:

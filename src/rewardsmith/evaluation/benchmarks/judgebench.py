@@ -27,7 +27,7 @@ class JudgeBench(Suite):
     title = "JudgeBench"
     hub = "ScalerLab/JudgeBench"
     source = "https://github.com/ScalerLab/JudgeBench (data) or https://huggingface.co/datasets/ScalerLab/JudgeBench"
-    files = (("*dataset=judgebench,response_model=gpt-4o-2024-05-13.jsonl",), ("*gpt-*.parquet",))
+    files = (("*dataset=judgebench,response_model=gpt-4o-2024-05-13.jsonl",), ("*gpt-0*.jsonl",))
     rows: ClassVar[Rows] = {"Knowledge": 154, "Reasoning": 98, "Math": 56, "Coding": 42}
     sections: ClassVar[Sections] = {name: {name: float(n)} for name, n in rows.items()}
     overall = "rows"

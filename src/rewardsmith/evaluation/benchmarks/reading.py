@@ -26,7 +26,7 @@ def read_suite(suite: Suite, data: Path | None) -> list[Item]:
         DataError: the files are not there, a row is not what the suite publishes, or rows are missing or too many.
     """
     items = []
-    for file in _files(suite, data if data is not None else _from_hub(suite)):
+    for file in suite_files(suite, data if data is not None else _from_hub(suite)):
         for row in stream_rows(file):
             if row.fault is not None:
                 raise DataError(f"{file}, {row.place}: {row.fault}; {_again(suite)}")
@@ -38,8 +38,12 @@ def read_suite(suite: Suite, data: Path | None) -> list[Item]:
     return items
 
 
-def _files(suite: Suite, place: Path) -> list[Path]:
-    """The published files: `place` itself, or the first alternative that is in it."""
+def suite_files(suite: Suite, place: Path) -> list[Path]:
+    """The published files: `place` itself, or the first alternative that is in it.
+
+    Raises:
+        DataError: there are none.
+    """
     if place.is_file():
         return [place]
     if not place.is_dir():
