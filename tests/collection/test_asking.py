@@ -22,7 +22,7 @@ from rewardsmith.collection.pricing import FREE, Price
 from rewardsmith.collection.server import Server
 from rewardsmith.errors import OutputExistsError, RewardsmithError, UserError
 
-from .conftest import KEY, ChatServer
+from .chat_server import KEY, ChatServer
 
 FAULTS = ["429", "500", "503", "torn", "nonsense", "no choices", "reset"]
 QUICK = Manners(concurrency=8, retries=4, first_wait=0.01)
@@ -35,13 +35,13 @@ def queries(tmp_path: Path, n: int) -> str:
     return str(file)
 
 
-def answerer(
-    server: ChatServer, manners: Manners = QUICK, price: Price = FREE, timeout: float = 30
-) -> ServerAnswerer:
+def answerer(server: ChatServer, manners: Manners = QUICK, price: Price = FREE, timeout: float = 30) -> ServerAnswerer:
     return ServerAnswerer(Server(server.url, "tiny-model", timeout=timeout), manners, price)
 
 
-def run(server: ChatServer, tmp_path: Path, n: int = 5, manners: Manners = QUICK, price: Price = FREE, **options: object):
+def run(
+    server: ChatServer, tmp_path: Path, n: int = 5, manners: Manners = QUICK, price: Price = FREE, **options: object
+):
     chosen = OPTIONS.model_copy(update=options)
     source = queries(tmp_path, n)
     return collect(prepare(source, chosen, "tiny-model"), chosen, answerer(server, manners, price), tmp_path / "out")
@@ -152,7 +152,7 @@ def test_two_processes_on_one_folder(server: ChatServer, tmp_path: Path) -> None
 def test_a_server_that_is_down_or_has_no_such_model_makes_nothing(server: ChatServer, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not answer"):
         make_answerer("tiny-model", "http://127.0.0.1:9/v1", QUICK, None)
-    with pytest.raises(RewardsmithError, match="has no model 'tiny-modle'.*did you mean 'tiny-model'") as error:
+    with pytest.raises(RewardsmithError, match=r"has no model 'tiny-modle'.*did you mean 'tiny-model'") as error:
         make_answerer("tiny-modle", server.url, QUICK, None)
     assert error.value.exit_code == 1
 

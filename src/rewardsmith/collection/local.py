@@ -16,10 +16,9 @@ from transformers import PreTrainedModel
 from rewardsmith.batching.tokenizing import context_limit
 from rewardsmith.collection.prefixes import shared_beginnings
 from rewardsmith.collection.requests import Answer, Request
-from rewardsmith.collection.slots import NAME
+from rewardsmith.collection.slot_check import use_slots
 from rewardsmith.collection.writing import Prompt, Writing
 from rewardsmith.errors import DataError, ModelError
-from rewardsmith.modeling.attention_routing import route_attention
 from rewardsmith.modeling.backbone import load_config, load_language_model, load_tokenizer, resolve
 from rewardsmith.modeling.spec import Precision
 
@@ -80,14 +79,15 @@ class LocalModel:
     def network(self) -> PreTrainedModel:
         """The language model, its attention routed through our slots."""
         network = load_language_model(self.folder, self.config, self.precision)
-        if not route_attention(network, NAME):
-            raise ModelError(
-                f"{self.name!r} ({self.config.model_type}) has an attention that cannot be run here; "
-                "serve it and ask the server"
-            )
         network.train(False)
         device: Any = "cuda" if torch.cuda.is_available() else "cpu"
-        return cast(PreTrainedModel, network.to(device))
+        network = cast(PreTrainedModel, network.to(device))
+        if not use_slots(network):
+            raise ModelError(
+                f"{self.name!r} ({self.config.model_type}) is of an architecture that cannot be asked here; "
+                "serve it and ask the server"
+            )
+        return network
 
     @cached_property
     def stops(self) -> frozenset[int]:

@@ -24,7 +24,7 @@ def next_tokens(logits: torch.Tensor, sampling: Sequence[Sampling], chance: Sequ
         tokens[likeliest] = _rows(logits, likeliest).argmax(dim=-1)
     if drawn:
         heat = logits.new_tensor([sampling[k].temperature for k in drawn], dtype=torch.float32)
-        probabilities = _rows(logits, drawn).float().div_(heat[:, None]).softmax(dim=-1)
+        probabilities = (_rows(logits, drawn).float() / heat[:, None]).softmax(dim=-1)
         top_p = probabilities.new_tensor([sampling[k].top_p for k in drawn])
         tokens[drawn] = _draw(probabilities, top_p, [chance[k] for k in drawn])
     return tokens

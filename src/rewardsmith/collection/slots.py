@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch.nn import functional as F
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.masking_utils import sdpa_mask
 
 from rewardsmith.modeling.attention_routing import window_of
@@ -167,6 +167,23 @@ class Pass:
             columns = torch.arange(piece.seen + piece.tokens, device=query.device)
             self._masks[size] = _additive(_visible(columns[piece.seen :, None], columns, window), query.dtype)
         return self._masks[size]
+
+
+@torch.no_grad()
+def run_pass(network: PreTrainedModel, run: Pass, tokens: Sequence[int]) -> torch.Tensor:
+    """Logits [rows, vocabulary] after the last token of every row of a pass."""
+    device = network.device
+    output = network(
+        input_ids=torch.tensor([tokens], device=device),
+        # A mask of four dimensions is taken as it is: the models make none, and the pass has its own.
+        attention_mask=torch.empty(1, 1, 0, 0, device=device),
+        position_ids=torch.tensor([run.positions()], device=device),
+        use_cache=False,
+        logits_to_keep=torch.tensor(run.last_tokens(), device=device),
+        slots=run,
+    )
+    logits: torch.Tensor = output.logits[0]
+    return logits
 
 
 def slot_attention(

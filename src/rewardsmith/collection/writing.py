@@ -11,12 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-import torch
 from transformers import PreTrainedModel
 
 from rewardsmith.collection.requests import Sampling
 from rewardsmith.collection.sampling import next_tokens
-from rewardsmith.collection.slots import Kept, Pass, Piece, Slots
+from rewardsmith.collection.slots import Kept, Pass, Piece, Slots, run_pass
 
 _MOST_ROWS = 128
 """More rows are hardly faster on a CPU."""
@@ -113,7 +112,9 @@ class Writing:
             self.slots.write(slot, self.beginnings[prompt.ids[:seen]])
         for length in prompt.beginnings:
             if length > seen:
-                self._run(Pass(self.slots, [], [Piece(slot, seen, length - seen)]), prompt.ids[seen:length])
+                run_pass(
+                    self.network, Pass(self.slots, [], [Piece(slot, seen, length - seen)]), prompt.ids[seen:length]
+                )
                 self._keep(prompt.ids[:length], self.slots.read(slot, length))
                 seen = length
         return seen
@@ -130,26 +131,10 @@ class Writing:
         tokens = [row.written[-1] for row in going]
         for piece in pieces:
             tokens += self.rows[piece.row].prompt.ids[piece.seen :]
-        logits = self._run(Pass(self.slots, [row.kept for row in going], pieces), tokens)
+        logits = run_pass(self.network, Pass(self.slots, [row.kept for row in going], pieces), tokens)
         sampling = [row.prompt.sampling for row in self.rows]
         found: list[int] = next_tokens(logits, sampling, [row.chance for row in self.rows]).tolist()
         return found
-
-    @torch.no_grad()
-    def _run(self, run: Pass, tokens: Sequence[int]) -> torch.Tensor:
-        """Logits after the last token of every row of a pass."""
-        device = self.network.device
-        output = self.network(
-            input_ids=torch.tensor([tokens], device=device),
-            # A mask of four dimensions is taken as it is: the models make none, and the pass has its own.
-            attention_mask=torch.empty(1, 1, 0, 0, device=device),
-            position_ids=torch.tensor([run.positions()], device=device),
-            use_cache=False,
-            logits_to_keep=torch.tensor(run.last_tokens(), device=device),
-            slots=run,
-        )
-        logits: torch.Tensor = output.logits[0]
-        return logits
 
     def _leave(self, slot: int) -> None:
         """Takes a row out; the last one moves into its slot."""
