@@ -262,7 +262,7 @@ def test_killed_again_and_again_nothing_is_lost_or_asked_twice(server: ChatServe
     repaid = sum(times - 1 for times in server.answered.values() if times > 1)
     assert repaid <= kills * 16, "more than the calls in flight were paid twice"
     assert result["requests"]["unknown_fate"] <= kills * 16
-    assert memory < 600_000  # KiB, with all imports: 10,000 requests are no more than 300
+    assert memory < 450_000  # KiB with all that is imported (280,000); 10,000 requests add some 20,000
 
 
 def _answered(out: Path) -> set[str]:

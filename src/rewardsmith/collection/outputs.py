@@ -15,11 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rewardsmith.collection.domains import DomainProfile
 from rewardsmith.collection.result import CollectionResult
+from rewardsmith.files import write_whole
 from rewardsmith.preferences.record import Preference
 from rewardsmith.preferences.splitting import split_preferences
 from rewardsmith.preferences.writing import write_preferences
 from rewardsmith.reporting import collection as plots
-from rewardsmith.training.run_folder import write_whole
 
 SPLIT = {"train": 0.8, "validation": 0.1, "test": 0.1}
 PREFERENCES = "preferences.jsonl"

@@ -19,8 +19,8 @@ from rewardsmith.customization.choosing import scored_by
 from rewardsmith.errors import OutputExistsError, RewardsmithError
 from rewardsmith.evaluation.customization import Customization, load_customization
 from rewardsmith.evaluation.scored import ScoredPreference
+from rewardsmith.files import write_whole
 from rewardsmith.preferences.record import Preference, content_hash
-from rewardsmith.training.run_folder import write_whole
 
 
 @dataclass(frozen=True)

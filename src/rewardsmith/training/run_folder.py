@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rewardsmith.errors import OutputExistsError, RewardsmithError
+from rewardsmith.files import write_whole
 from rewardsmith.modeling.checkpoint import MODELS
 from rewardsmith.modeling.info import FILE_NAME
 from rewardsmith.preferences.record import Preference, content_hash
@@ -128,13 +129,6 @@ class RunFolder:
         """Appends one object to the metrics."""
         with open(self.metrics, "a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file so that an interruption leaves the old one or the new one."""
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _is_addition(part: str, key: str, stages: int, sets: dict[str, str]) -> bool:

@@ -13,11 +13,12 @@ from pathlib import Path
 from rewardsmith.evaluation.evaluate import summarise_models
 from rewardsmith.evaluation.result import EvaluationResult
 from rewardsmith.evaluation.scored import ScoredPreference
+from rewardsmith.files import write_whole
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.record import Preference
 from rewardsmith.training.data import RecipeData
 from rewardsmith.training.recipe import Recipe
-from rewardsmith.training.run_folder import RunFolder, write_whole
+from rewardsmith.training.run_folder import RunFolder
 
 Sets = dict[str, list[Preference]]
 
