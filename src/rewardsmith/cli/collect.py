@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from rewardsmith.cli import collect_domains, collect_review
 from rewardsmith.cli.options import print_notes, stderr, stdout
 
 
@@ -26,10 +27,6 @@ app = typer.Typer(
     help="Asks a language model as each domain would answer: preferences from a list of queries.\n\n"
     "`collect QUERIES` is short for `collect run QUERIES`; see: rewardsmith collect run --help",
 )
-domains = typer.Typer(help="Lists, shows, makes and checks domain profiles.", no_args_is_help=True)
-app.add_typer(domains, name="domains")
-
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A collection's folder.")]
 
 
 @app.command()
@@ -66,7 +63,9 @@ def run(
     pilot: Annotated[
         int | None, typer.Option(min=1, help="Ask so many queries first, and say what all would take.")
     ] = None,
-    near_duplicates: Annotated[bool, typer.Option(help="Ask queries that are nearly the same as another.")] = False,
+    near_duplicates: Annotated[
+        bool, typer.Option("--near-duplicates", help="Ask queries that are nearly the same as another too.")
+    ] = False,
     filter_file: Annotated[
         Path | None, typer.Option("--filter", help="Leave out queries that match: a regular expression a line.")
     ] = None,
@@ -166,38 +165,7 @@ def _report(result: Any, out: Path) -> None:
     stderr().print(f"{result.records} preferences, their card and plots are in {out}", highlight=False, markup=False)
 
 
-@domains.command("list")
-def list_() -> None:
-    """Names the shipped domains."""
-    from rewardsmith.collection.domains import load_domain, shipped_domains
-
-    for name in shipped_domains():
-        print(f"{name}\n    {load_domain(name).title}")
-
-
-@domains.command()
-def show(name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped domain, or a file.")]) -> None:
-    """Prints a profile."""
-    from rewardsmith.collection.domains import domain_path
-
-    print(domain_path(name).read_text(encoding="utf-8"), end="")
-
-
-@domains.command()
-def new(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to: a .yaml file named like the domain.")],
-) -> None:
-    """Writes a profile to start from."""
-    from rewardsmith.collection.domains import new_domain
-
-    new_domain(path)
-    stderr().print(f"written to {path}; edit it, then: rewardsmith collect domains check {path}", highlight=False)
-
-
-@domains.command()
-def check(name: Annotated[str, typer.Argument(metavar="NAME", help="A shipped domain, or a file.")]) -> None:
-    """Reads a profile and prints what the model would be told."""
-    from rewardsmith.collection.domains import load_domain
-
-    profile = load_domain(name)
-    print(f"{profile.name}: {profile.title}\n\n{profile.messages(())[0].content}")
+app.add_typer(collect_domains.app, name="domains")
+app.command("review")(collect_review.review)
+app.command("export")(collect_review.export)
+app.command("import")(collect_review.import_)

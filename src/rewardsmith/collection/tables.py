@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Iterator
 
 from rewardsmith.collection.result import CollectionResult
-from rewardsmith.reporting.format import UNDEFINED, count, percent, percent_with_interval
+from rewardsmith.collection.reviewing import Agreement
+from rewardsmith.reporting.format import UNDEFINED, count, decimal, percent, percent_with_interval
 from rewardsmith.reporting.tables import Table
 
 
@@ -39,3 +40,23 @@ def judge_lines(result: CollectionResult) -> Iterator[str]:
     if all_pairs and judge.unreadable > all_pairs / 10:
         share = percent(judge.unreadable / all_pairs)
         yield f"judge: {share} % of its verdicts cannot be read: this model is no judge; take the rule"
+
+
+def agreement_lines(found: Agreement) -> Iterator[str]:
+    """How reviewers agree with the data and with one another."""
+    if not found.reviewers:
+        yield "no reviews yet"
+    for name, figures in found.reviewers.items():
+        kappa = _with_interval(figures.kappa, figures.kappa_ci95)
+        yield (
+            f"{name}: {count(figures.n)} pairs; as the data {count(figures.agrees)}, the other way "
+            f"{count(figures.contradicts)}, ties {count(figures.ties)}; kappa {kappa}"
+        )
+    if found.alpha is not None:
+        yield f"among reviewers: Krippendorff's alpha {_with_interval(found.alpha, found.alpha_ci95)}"
+
+
+def _with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    if value is None or interval is None:
+        return decimal(value, 2)
+    return f"{decimal(value, 2)} [{decimal(interval[0], 2)}, {decimal(interval[1], 2)}]"
