@@ -21,7 +21,9 @@ class ChatServer:
 
     def __init__(self) -> None:
         self.fault: Fault = lambda query, before: None
-        self.reply: Callable[[str, str], str] = lambda system, query: f"{system[:20]} says: {query} " + "word " * 12
+        self.reply: Callable[[str, str], str] = lambda system, query: (
+            f"{system[:20]} would say of {query[-12:]} that there is much to like about it and little to fear"
+        )
         self.asked: Counter[tuple[str, str]] = Counter()
         self.answered: Counter[tuple[str, str]] = Counter()
         self.bodies: list[dict[str, Any]] = []

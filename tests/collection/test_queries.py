@@ -66,6 +66,7 @@ def test_prompts_of_preference_files(tmp_path: Path) -> None:
         ("q.jsonl", '{"query": "A?", "id": 1}\n{"query": "B?", "id": 1}\n', "the id '1' stands for two"),
         ("q.jsonl", '{"query": "A?"}\n{"query": ""}\n', "line 2"),
         ("q.jsonl", '{"query": "A?"}\n{"query": \n', "line 2"),
+        ("q.jsonl", '{"query": "half \\ud800 of it"}\n', "half a surrogate pair, after 'half '"),
         ("q.csv", "id,query\n1\n", "line 2"),
     ],
 )

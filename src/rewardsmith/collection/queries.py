@@ -126,6 +126,7 @@ def _unique(found: list[Query], source: str, note: str) -> Queries:
     for query in found:
         if not query.prompt:
             continue
+        _refuse_half_characters(query, source)
         name = query.id or content_hash([m.model_dump() for m in query.prompt])
         if ids.setdefault(name, query.key) != query.key:
             raise DataError(f"{source}: the id '{name}' stands for two different queries; give each its own")
@@ -133,3 +134,15 @@ def _unique(found: list[Query], source: str, note: str) -> Queries:
     if not kept:
         raise DataError(f"{source}: holds no queries; write one a line, or rows with a column 'query'")
     return Queries(list(kept.values()), len(found) - len(kept), [note])
+
+
+def _refuse_half_characters(query: Query, source: str) -> None:
+    """Half a surrogate pair, which JSON can write and no server can be sent."""
+    for message in query.prompt:
+        try:
+            message.content.encode()
+        except UnicodeEncodeError as error:
+            before = message.content[max(0, error.start - 20) : error.start]
+            raise DataError(
+                f"{source}: a query holds half a surrogate pair, after '{before}'; mend it there"
+            ) from error

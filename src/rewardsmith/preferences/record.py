@@ -96,7 +96,7 @@ def response_messages(response: Response) -> list[Message]:
 def content_hash(*parts: object) -> str:
     """A short stable hash of JSON-like values, used for ids and fingerprints."""
     text = json.dumps(parts, ensure_ascii=False, sort_keys=True, default=_plain)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _plain(value: object) -> object:
