@@ -1,46 +1,194 @@
 """What preferences collected from a 135M model are worth: `python -m experiments.collection`.
 
 Half of the DSP queries are asked anew with `collect`; a custom reward model is trained on these answers and another on
-DSP's own answers to the same queries; both are tested on the other half, answered by DSP. Every step goes on where it
-was.
+DSP's own answers to the same queries; both are tested on the other half, answered by DSP. Nothing is chosen on that
+half. Every step goes on where it was.
 """
 
 from __future__ import annotations
 
 import json
-import time
+import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from rewardsmith.cli.collect import app as collect_app
-from rewardsmith.collection.result import load_collection
+from rewardsmith.collection.result import CollectionResult, load_collection
+from rewardsmith.evaluation.evaluate import summarise_models
+from rewardsmith.evaluation.result import EvaluationResult, load_result, save_result
+from rewardsmith.evaluation.scored import ScoredPreference, score_sets
+from rewardsmith.modeling.scoring import ModelScorer
+from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.splitting import hash_share
+from rewardsmith.reporting.format import count, difference_with_interval, percent, percent_with_interval
+from rewardsmith.training.recipe_file import parse_recipe
+from rewardsmith.training.run import run_recipe
 
 DOMAINS = ("academy", "business", "entertainment", "literature")
+ASKING = ("--domains", ",".join(DOMAINS), "--plain", "--words", "30-150", "--askings", "3")
+TEACHERS = {"collected": "the 135M model's answers", "taught": "DSP's own answers to the same queries"}
 _ROOT = Path(__file__).parent.parent
-_ASKING = ["--domains", ",".join(DOMAINS), "--plain", "--words", "30-150", "--askings", "3"]
 
 
 def collection(
     data: Annotated[Path, typer.Option(help="Folder with the preference files.")] = _ROOT / "../shared/data",
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = _ROOT / "runs/collection",
-    depth: Annotated[int, typer.Option(help="Layers of the reward models.")] = 10,
+    page: Annotated[Path, typer.Option(help="The page that is written.")] = _ROOT / "docs/results/collection.md",
+    depth: Annotated[int, typer.Option(help="Layers of the reward models.")] = 12,
 ) -> None:
-    """Collects, trains both reward models, tests them."""
+    """Collects, trains both reward models, tests them, and writes the page."""
     out.mkdir(parents=True, exist_ok=True)
-    rows = json.loads((data / "domain_specific_preference.json").read_text(encoding="utf-8"))
-    asked = [row for row in rows if hash_share(f"collection\0{' '.join(row['query'].lower().split())}") < 0.5]
-    rest = [row for row in rows if row not in asked]
-    for name, part in {"taught": asked, "test": rest}.items():
-        (out / f"{name}.json").write_text(json.dumps(part), encoding="utf-8")
-    (out / "queries.txt").write_text("".join(" ".join(r["query"].split()) + "\n" for r in asked), encoding="utf-8")
-    begun = time.monotonic()
-    collect_app(["run", str(out / "queries.txt"), "--out", str(out / "collected"), *_ASKING], standalone_mode=False)
-    print(f"collected in {time.monotonic() - begun:.0f} s of this start")
-    print(load_collection(out / "collected/result.json").requests)
+    _share_out(data / "domain_specific_preference.json", out)
+    collect_app(["run", str(out / "queries.txt"), "--out", str(out / "collected"), *ASKING], standalone_mode=False)
+    files = {"collected": out / "collected/preferences.jsonl", "taught": out / "taught.json"}
+    console = Console(stderr=True)
+    for name, file in files.items():
+        run_recipe(parse_recipe(_recipe(name, file, depth), name), out / name, console)
+    result = _tested(out, console)
+    page.write_text(_page(load_collection(out / "collected/result.json"), result, depth), encoding="utf-8")
 
+
+def _share_out(source: Path, out: Path) -> None:
+    """Half of the queries to be asked, with DSP's answers in `taught.json`; the other half in `test.json`."""
+    halves: dict[str, list[dict[str, Any]]] = {"taught": [], "test": []}
+    for row in json.loads(source.read_text(encoding="utf-8")):
+        asked = hash_share(f"collection\0{' '.join(row['query'].lower().split())}") < 0.5
+        halves["taught" if asked else "test"].append(row)
+    for name, rows in halves.items():
+        (out / f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
+    lines = [" ".join(row["query"].split()) + "\n" for row in halves["taught"]]
+    (out / "queries.txt").write_text("".join(lines), encoding="utf-8")
+
+
+def _recipe(name: str, file: Path, depth: int) -> dict[str, Any]:
+    """The same for both teachers: all domains on one trunk, straight from the language model."""
+    return {
+        "name": name,
+        "backbone": {"model": "embedded", "depth": depth, "max_length": 512},
+        "data": {"mine": {"path": str(file)}},
+        "split": {"train": 0.9, "validation": 0.1},
+        "stages": [
+            {
+                "stage": "custom",
+                "name": "rm",
+                "sets": ["mine"],
+                "domains": list(DOMAINS),
+                "joint": True,
+                "epochs": 3,
+                "batch_size": 16,
+                "micro_batch_size": 4,
+                "learning_rate": 1e-4,
+                "head_learning_rate": 1e-3,
+                "warmup": 0.1,
+                "freeze_layers": depth - 4,
+                "evaluations": 1,
+            }
+        ],
+        "evaluation": {"part": "validation"},
+    }
+
+
+def _tested(out: Path, console: Console) -> EvaluationResult:
+    """Both teachers' models on the other half, each domain's preferences by that domain's model."""
+    file = out / "tested.json"
+    if file.is_file():
+        found = load_result(file)
+        assert isinstance(found, EvaluationResult)
+        return found
+    scored: dict[str, dict[str, list[ScoredPreference]]] = {}
+    for name in TEACHERS:
+        scored[name] = {}
+        for domain in DOMAINS:
+            preferences = load_preferences(out / "test.json", domain=domain).preferences
+            scorer = ModelScorer(str(out / name), domain, console)
+            scored[name] |= score_sets(scorer, {domain: preferences})
+        scored[name]["all"] = [one for domain in DOMAINS for one in scored[name][domain]]
+    result = summarise_models(scored, reference="taught")
+    save_result(file, result)
+    return result
+
+
+def _page(collected: CollectionResult, result: EvaluationResult, depth: int) -> str:
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=_ROOT, capture_output=True, text=True, check=False
+    ).stdout.strip()
+    requests = collected.requests
+    seconds = collected.course[-1][0]
+    rows = []
+    for name in (*DOMAINS, "all"):
+        cells = [percent_with_interval(m.sets[name].accuracy, m.sets[name].ci95) for m in result.models]
+        baselines = result.models[0].sets[name].baselines
+        trivial = [percent(baselines[k].accuracy) for k in ("longer", "bag_of_words")]
+        rows.append(f"| {name} | {' | '.join([*cells, *trivial])} |")
+    (difference,) = [c for c in result.comparisons if c.set == "all"]
+    faults = {name: dict(sorted(d.faults.items(), key=lambda f: -f[1])) for name, d in collected.domains.items()}
+    left_out = "\n".join(
+        f"| {name} | {d.usable} | {', '.join(f'{f} {n}' for f, n in faults[name].items())} | "
+        f"{', '.join(w.word for w in d.keywords[:6])} |"
+        for name, d in collected.domains.items()
+    )
+    audit = collected.audit
+    findings = [f"- {f.grade}: {f.check}: {f.message}" for f in audit.findings if f.grade != "good"] if audit else []
+    return _PAGE.format(
+        asking=" ".join(ASKING),
+        commit=commit,
+        day=f"{datetime.now(UTC):%Y-%m-%d}",
+        queries=collected.queries,
+        records=collected.records,
+        pairs=collected.pairs,
+        answered=count(requests.answered),
+        tokens=count(requests.completion_tokens),
+        minutes=round(seconds / 60),
+        rate=round(requests.completion_tokens / seconds),
+        left_out=left_out,
+        audit="\n".join(findings) or "- nothing",
+        rows="\n".join(rows),
+        difference=difference_with_interval(difference.difference, difference.ci95),
+        depth=depth,
+        tested=result.models[0].sets["academy"].n_prompts,
+    )
+
+
+_PAGE = """\
+# What preferences collected from a 135M model are worth
+
+{queries} queries of the DSP data asked of SmolLM2-135M-Instruct under our system prompts for the paper's four domains and
+plainly; a reward model trained on its answers, and one trained on DSP's own answers to the same queries, both tested on
+the {tested} other DSP queries, as DSP answered them.
+
+| | |
+|---|---|
+| command | `python -m experiments.collection` |
+| which asks by | `rewardsmith collect queries.txt {asking}` |
+| commit, day, seed | {commit}, {day}, 0 |
+| answers | {answered}, {tokens} tokens in {minutes} minutes ({rate} tokens/s), two busy cores |
+| preferences | {records} records, {pairs} pairs |
+| reward models | {depth} layers, all but four frozen; one trunk, a head a domain, 3 epochs; the same for both |
+| accuracy | % of pairs ranked right, mean over prompts, 95 % bootstrap over prompts; nothing was chosen on them |
+
+## The reward models
+
+| domain | trained on the 135M model's answers | on DSP's answers | longer wins | bag of words |
+|---|--:|--:|--:|--:|
+{rows}
+
+The first less the second: **{difference}** points, over all domains. The bag of words learns on the tested queries themselves, by
+cross-validation.
+
+## What was collected
+
+| domain | usable answers | left out | words that tell it |
+|---|--:|---|---|
+{left_out}
+
+What the audit says of them:
+
+{audit}
+"""
 
 if __name__ == "__main__":
     typer.run(collection)
