@@ -70,7 +70,7 @@ def _recipe(name: str, file: Path, depth: int) -> dict[str, Any]:
         "name": name,
         "backbone": {"model": "embedded", "depth": depth, "max_length": 512},
         "data": {"mine": {"path": str(file)}},
-        "split": {"train": 0.9, "validation": 0.1},
+        "split": {"train": 0.9, "validation": 0.1, "test": 0.0},
         "stages": [
             {
                 "stage": "custom",
@@ -156,8 +156,8 @@ def _page(collected: CollectionResult, result: EvaluationResult, depth: int) -> 
 _PAGE = """\
 # What preferences collected from a 135M model are worth
 
-{queries} queries of the DSP data asked of SmolLM2-135M-Instruct under our system prompts for the paper's four domains and
-plainly; a reward model trained on its answers, and one trained on DSP's own answers to the same queries, both tested on
+{queries} queries of the DSP data asked of SmolLM2-135M-Instruct under our system prompts for the paper's four
+domains and plainly; a reward model trained on its answers, and one trained on DSP's own answers to the same queries, both tested on
 the {tested} other DSP queries, as DSP answered them.
 
 | | |
@@ -176,8 +176,8 @@ the {tested} other DSP queries, as DSP answered them.
 |---|--:|--:|--:|--:|
 {rows}
 
-The first less the second: **{difference}** points, over all domains. The bag of words learns on the tested queries themselves, by
-cross-validation.
+The first less the second: **{difference}** points, over all domains. The bag of words learns on the tested queries
+themselves, by cross-validation.
 
 ## What was collected
 
