@@ -47,7 +47,7 @@ def collection(
     files = {"collected": out / "collected/preferences.jsonl", "taught": out / "taught.json"}
     console = Console(stderr=True)
     for name, file in files.items():
-        run_recipe(parse_recipe(_recipe(name, file, depth), name), out / name, console)
+        run_recipe(parse_recipe(_recipe(name, file, depth), name), out / "models" / name, console)
     result = _tested(out, console)
     page.write_text(_page(load_collection(out / "collected/result.json"), result, depth), encoding="utf-8")
 
@@ -104,7 +104,7 @@ def _tested(out: Path, console: Console) -> EvaluationResult:
         scored[name] = {}
         for domain in DOMAINS:
             preferences = load_preferences(out / "test.json", domain=domain).preferences
-            scorer = ModelScorer(str(out / name), domain, console)
+            scorer = ModelScorer(str(out / "models" / name), domain, console)
             scored[name] |= score_sets(scorer, {domain: preferences})
         scored[name]["all"] = [one for domain in DOMAINS for one in scored[name][domain]]
     result = summarise_models(scored, reference="taught")
@@ -157,7 +157,8 @@ _PAGE = """\
 # What preferences collected from a 135M model are worth
 
 {queries} queries of the DSP data asked of SmolLM2-135M-Instruct under our system prompts for the paper's four
-domains and plainly; a reward model trained on its answers, and one trained on DSP's own answers to the same queries, both tested on
+domains and plainly; a reward model trained on its answers, and one trained on DSP's own answers to the same
+queries, both tested on
 the {tested} other DSP queries, as DSP answered them.
 
 | | |
