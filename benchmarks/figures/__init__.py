@@ -11,6 +11,7 @@ _ALL = (
     Figure("four_domains", "domains", 10.0, 16.0, "four domains on one trunk, against four TRL runs"),
     Figure("imitation", "imitation", 2.0, 2.5, "ranking and imitation, against two padded passes"),
     Figure("scoring", "scoring", 2.0, 3.0, "five responses a prompt, against transformers' pipeline"),
+    Figure("collection", "collection", 6.0, 10.0, "a local model's answers, against one `generate` call each"),
     Figure("cached_sweep", "sweep", 1.8, 2.0, "five seeds above frozen layers, against the same uncached"),
     Figure("matmul_peak", "step", 0.65, 0.75, "share of the machine's matmul rate in a step"),
     Figure("overhead", "step", 33.0, 100.0, "a step over its part outside forward, backward and optimiser"),

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("trl")
 
 ROOT = Path(__file__).parents[2]
-FIGURES = ["four_domains", "scoring"]
+FIGURES = ["four_domains", "scoring", "collection"]
 
 
 def _bench(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
