@@ -35,9 +35,9 @@ _VOICES = ("a scholar at a university", "a manager in a company", "an entertaine
 
 
 def collection(setting: Setting) -> Measured:
-    """Queries of the DSP data, each asked of four domains; the peer, one call at a time, does an even share of them."""
+    """Queries of the DSP data, each asked of four domains; the slower peers do an even share of them."""
     requests = _requests(setting)
-    few = requests[:: max(1, len(requests) // setting.size(8, 2))]
+    few, some = requests[:: len(requests) // setting.size(8, 2)], requests[:: len(requests) // setting.size(64, 4)]
     name = str(tiny.backbone(setting.scratch)) if setting.tiny else EMBEDDED
     local = LocalModel(name)
     with quiet():
@@ -47,7 +47,7 @@ def collection(setting: Setting) -> Measured:
     sides = [
         Side(OURS, lambda: _ours(local, requests)),
         Side(single, lambda: _theirs(network, local.tokenizer, few, 1)),
-        Side(batched, lambda: _theirs(network, local.tokenizer, requests, _BATCH)),
+        Side(batched, lambda: _theirs(network, local.tokenizer, some, _BATCH)),
     ]
     rounds = alternate(sides, setting.repeats)
     speeds = ", ".join(
@@ -58,7 +58,7 @@ def collection(setting: Setting) -> Measured:
         rounds,
         single,
         work=f"{len(requests)} requests, {len(_VOICES)} system prompts, answers of at most "
-        f"{requests[0].sampling.max_tokens} tokens ({len(few)} of them one by one)",
+        f"{requests[0].sampling.max_tokens} tokens ({len(few)} of them one by one, {len(some)} in batches)",
         notes=[
             f"seconds are of a thousand answer tokens; tokens a second: {speeds}",
             f"weights in {local.precision} on all sides",

@@ -1,7 +1,8 @@
 """A local language model that answers requests: text in, text out, many at once.
 
-What an answer says depends on its own request alone (messages, sampling, seed), whatever it is batched with, up to
-rounding. How rows are run is the business of `writing.py`.
+An answer is drawn from its own request alone (messages, sampling, seed), whatever it is batched with. In float32 the
+same request gives the same answer; in bfloat16 the rounding of a batch of another size is enough to draw another token,
+so a sampled answer is as good but not the same again. How rows are run is the business of `writing.py`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class LocalModel:
     Args:
         name: `embedded`, a folder, or a hub name.
         batch_tokens: prompt and answer tokens kept at once; bounds the memory.
-        precision: of the weights; by default what the machine computes fastest (`native_precision`).
+        precision: of the weights; by default what the machine computes fastest (`native_precision`). float32 gives the
+            same answers again.
 
     Raises:
         ModelError: there is no such model, or it has no chat template.
