@@ -10,8 +10,8 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from rewardsmith.customization.features import FeatureBank
 from rewardsmith.customization.residual import PairFeatures, fit_residual
+from rewardsmith.modeling.features import FeatureBank
 from rewardsmith.modeling.paths import interpolated, with_residual
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.record import Message, Preference

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from rewardsmith.customization.features import FeatureBank
 from rewardsmith.evaluation.customization import NO_METHOD
 from rewardsmith.evaluation.pairs import FloatArray
+from rewardsmith.modeling.features import FeatureBank
 from rewardsmith.modeling.paths import interpolated, with_residual
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.record import Preference

@@ -22,7 +22,6 @@ from rich.markup import escape
 from rewardsmith.customization.candidates import general_option
 from rewardsmith.customization.card import write_card
 from rewardsmith.customization.choosing import Judged, judge_option, path_of, scored_by
-from rewardsmith.customization.features import FeatureBank
 from rewardsmith.customization.folder import CustomizationFolder, Fixed
 from rewardsmith.customization.methods import METHODS, Workshop, methods_named
 from rewardsmith.customization.parts import CERTIFY, CHOOSE, CUSTOM, TEST, TRAIN, Parts, split_parts
@@ -42,6 +41,7 @@ from rewardsmith.evaluation.pairs import pair_table
 from rewardsmith.evaluation.ranking import accuracy
 from rewardsmith.evaluation.result import Verdict
 from rewardsmith.evaluation.scored import ScoredPreference
+from rewardsmith.modeling.features import FeatureBank
 from rewardsmith.modeling.frozen import digest_of
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.modeling.scoring import progress

@@ -14,11 +14,11 @@ from typing import Any, Protocol
 from rich.console import Console
 
 from rewardsmith.customization.candidates import HeadOption, Option, PathOption
-from rewardsmith.customization.features import FeatureBank
 from rewardsmith.customization.parts import CUSTOM, TRAIN, Parts
 from rewardsmith.customization.residual import PairFeatures, fit_residual
 from rewardsmith.errors import UserError, nearest
 from rewardsmith.modeling.checkpoint import folder_name
+from rewardsmith.modeling.features import FeatureBank
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.mixing import take_preferences
 from rewardsmith.preferences.record import Preference

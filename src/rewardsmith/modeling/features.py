@@ -1,4 +1,4 @@
-"""What the last layer of the general model reads, computed once for each text and kept on disk.
+"""What the last layer of a reward model reads, computed once for each text and kept on disk.
 
 A head on these features trains and is judged in seconds, over methods, domains, seeds and runs.
 """
@@ -9,22 +9,24 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from rewardsmith.batching.tokenizing import TokenizedResponse
-from rewardsmith.evaluation.pairs import FloatArray
 from rewardsmith.modeling.embedded import cache_root
 from rewardsmith.modeling.frozen import digest_of
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.modeling.state_store import StateStore, make_room
 from rewardsmith.preferences.record import Preference
 
+FloatArray = npt.NDArray[np.float64]
+
 _CHUNK = 64
 """Preferences computed together: what is kept after a kill."""
 
 
 class FeatureBank:
-    """Features [n, width] and rewards [n] of the general model, by text."""
+    """Features [n, width] and rewards [n] of a model, by text."""
 
     def __init__(self, model: RewardModel) -> None:
         self.model = model
@@ -47,7 +49,7 @@ class FeatureBank:
                 on_progress(len(chunk))
 
     def of(self, preferences: Sequence[Preference]) -> list[tuple[FloatArray, FloatArray]]:
-        """For each preference the features [r, width] and the general rewards [r] of its responses."""
+        """For each preference the features [r, width] and the rewards [r] of its responses."""
         if new := [p for p in preferences if id(p) not in self._known]:
             self.fill(new)
             for p in new:
