@@ -9,6 +9,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 from rewardsmith.evaluation.calibration import (
     confidence_bins,
     debiased_ece,
+    debiased_ece_interval,
     margin_histogram,
     negative_log_likelihood,
     plain_ece,
@@ -137,3 +138,18 @@ def test_histogram_has_an_edge_at_zero_and_loses_nobody():
     assert 0.0 in np.round(edges, 12) and sum(counts) == 502 and edges[-1] < 10
     assert margin_histogram(np.array([])) == ([], [])
     assert sum(margin_histogram(np.zeros(5))[1]) == 5
+
+
+def test_the_interval_of_the_error_holds_the_truth():
+    """Overconfident by a factor of three, and not at all: nine in ten intervals or more hold the true error."""
+    rng = np.random.default_rng(8)
+    size = np.abs(rng.normal(scale=1.5, size=100_000))
+    for factor in (3.0, 1.0):
+        truth = np.sqrt(np.mean((sigmoid(factor * size) - sigmoid(size)) ** 2))
+        held = []
+        for seed in range(20):
+            margins, clusters = factor * calibrated_margins(300, rng), np.arange(300)
+            low, high = debiased_ece_interval(margins, prompt_weights(clusters), clusters, seed=seed, n_resamples=60)
+            held.append(low <= truth <= high)
+        assert np.mean(held) >= 0.9
+    assert debiased_ece_interval(np.ones(2), np.full(2, 0.5), np.zeros(2, np.int64)) is None

@@ -88,6 +88,30 @@ def debiased_ece(margins: FloatArray, weights: FloatArray, clusters: IntArray) -
     return None if square is None else float(np.sqrt(np.clip(square, 0.0, 1.0)))
 
 
+def debiased_ece_interval(
+    margins: FloatArray, weights: FloatArray, clusters: IntArray, *, seed: int = 0, n_resamples: int = 400
+) -> tuple[float, float] | None:
+    """95 % percentile interval of `debiased_ece`, resampling whole clusters; None with fewer than two.
+
+    A cluster that is drawn k times stays one cluster of k times the weight. As k clusters it would be its own evidence
+    of a gap, and every resample would show a larger error than the data do.
+    """
+    _, cluster, sizes = np.unique(clusters, return_inverse=True, return_counts=True)
+    if len(sizes) < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    squares = []
+    for _ in range(n_resamples):
+        drawn = np.bincount(rng.integers(0, len(sizes), size=len(sizes)), minlength=len(sizes))[cluster]
+        kept = drawn > 0
+        square = squared_calibration_error(margins[kept], weights[kept] * drawn[kept], clusters[kept])
+        squares += [] if square is None else [square]
+    if not squares:
+        return None
+    low, high = np.sqrt(np.clip(np.quantile(squares, [0.025, 0.975]), 0.0, 1.0))
+    return float(low), float(high)
+
+
 def squared_calibration_error(margins: FloatArray, weights: FloatArray, clusters: IntArray) -> float | None:
     """Debiased squared calibration error, which may be negative; None with fewer than two clusters.
 
