@@ -49,7 +49,7 @@ def _one_line(outcome: Any, said: str, code: int = 2) -> None:
     assert "Traceback" not in outcome.err
 
 
-@pytest.mark.parametrize("command", ["inspect", "audit", "convert", "score", "rank", "evaluate"])
+@pytest.mark.parametrize("command", ["inspect", "audit", "convert", "score", "rank", "evaluate", "calibrate"])
 def test_a_bad_file(cli: Cli, bad: tuple[Path, str], command: str, model: Path, tmp_path: Path) -> None:
     path, said = bad
     out = tmp_path / "out"
@@ -62,6 +62,7 @@ def test_a_bad_file(cli: Cli, bad: tuple[Path, str], command: str, model: Path, 
         "score": ["-m", model, path],
         "rank": ["-m", model, path],
         "evaluate": ["-m", model, "-d", path, "--json", out / "x.json"],
+        "calibrate": [model, "-d", path, "-o", out / "x"],
     }
     outcome = cli(command, *args[command])
     _one_line(outcome, said)

@@ -227,7 +227,7 @@ def test_help_is_fast_and_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=_environment())
     assert done.returncode == 0, done.stderr
-    for command in ("demo", "inspect", "audit", "convert", "train", "evaluate", "score", "rank", "recipe"):
+    for command in ("demo", "inspect", "audit", "convert", "train", "evaluate", "calibrate", "score", "rank", "recipe"):
         assert command in done.stdout
     begin = os.times()
     subprocess.run([*COMMAND, "--help"], capture_output=True, check=True, env=_environment())

@@ -15,6 +15,7 @@ import typer
 from rewardsmith.cli import (
     audit,
     benchmark,
+    calibrate,
     collect,
     convert,
     customize,
@@ -47,6 +48,7 @@ app.command("customize")(customize.customize)
 app.command("report")(customize.report)
 app.command("evaluate")(evaluate.evaluate)
 app.command("benchmark")(benchmark.benchmark)
+app.command("calibrate")(calibrate.calibrate)
 app.command("score")(score.score)
 app.command("rank")(rank.rank)
 app.add_typer(recipe.app, name="recipe")

@@ -26,6 +26,13 @@ Domain = Annotated[str | None, typer.Option("--domain", help="Only this domain (
 OnErrorOption = Annotated[OnError, typer.Option("--on-error", help="At a bad row: stop, or skip and count it.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Calibrated = Annotated[
+    bool, typer.Option("--calibrated", help="Of a calibrated model: 0 is an average response, 1 more is odds of e.")
+]
+LengthControlled = Annotated[
+    bool, typer.Option("--length-controlled", help="The same, without what length alone explains.")
+]
+Uncertainty = Annotated[bool, typer.Option("--uncertainty", help="The same, with standard errors.")]
 Model = Annotated[str, typer.Option("--model", "-m", help="A model's or a run's folder, or a hub name.")]
 ModelDomain = Annotated[str | None, typer.Option("--domain", help="Which of a run's models; also filters the data.")]
 Source = Annotated[str, typer.Argument(metavar="FILE", help="A file, folder, hub data set (org/name), or - for stdin.")]

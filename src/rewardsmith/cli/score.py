@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from rewardsmith.cli.options import Format, Model, ModelDomain, OnError, OnErrorOption, Quiet, Source, stderr
+from rewardsmith.cli.options import (
+    Calibrated,
+    Format,
+    LengthControlled,
+    Model,
+    ModelDomain,
+    OnError,
+    OnErrorOption,
+    Quiet,
+    Source,
+    Uncertainty,
+    stderr,
+)
 
 
 def score(
@@ -11,11 +23,15 @@ def score(
     domain: ModelDomain = None,
     format: Format = None,
     on_error: OnErrorOption = OnError.stop,
+    calibrated: Calibrated = False,
+    length_controlled: LengthControlled = False,
+    uncertainty: Uncertainty = False,
     quiet: Quiet = False,
 ) -> None:
     """Writes {"id", "rewards"} for every line read, rewards in the order of the responses.
 
     Reads preferences in any format, or lines with "prompt" and "responses" (or one "response") and no scores.
+    With --uncertainty also "standard_errors".
 
     \b
     rewardsmith score --model runs/demo --domain academy answers.jsonl > rewards.jsonl
@@ -31,4 +47,7 @@ def score(
         on_error=on_error.value,
         console=None if quiet else stderr(),
         ranked=False,
+        calibrated=calibrated,
+        length_controlled=length_controlled,
+        uncertainty=uncertainty,
     )

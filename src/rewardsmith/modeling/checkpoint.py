@@ -24,6 +24,7 @@ from rewardsmith.errors import ModelError, OutputExistsError, RewardsmithError
 from rewardsmith.modeling.backbone import first_line, heads_of, is_decoder, merged, precision_of, quiet, unwrap
 from rewardsmith.modeling.heads import Head, LinearHead, MixtureHead, MLPHead
 from rewardsmith.modeling.info import ModelInfo
+from rewardsmith.modeling.posterior import Posterior
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -45,6 +46,7 @@ class ModelParts(NamedTuple):
     tokenizer: PreTrainedTokenizerBase
     info: ModelInfo
     own_head: Head | None = None
+    posterior: Posterior | None = None
 
 
 def save_parts(model: ModelParts, path: Path, *, merge: bool = True, overwrite: bool = False) -> Path:
@@ -108,6 +110,8 @@ def _write(model: ModelParts, folder: Path, merge: bool) -> None:
             _check_written(folder, {k: v for k, v in network.state_dict().items() if k.startswith(above)})
     model.tokenizer.save_pretrained(folder)
     info.write(folder)
+    if model.posterior is not None:
+        model.posterior.write(folder)
 
 
 @contextmanager

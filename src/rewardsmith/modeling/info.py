@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rewardsmith.errors import ModelError
+from rewardsmith.modeling.calibration import Calibration
 from rewardsmith.modeling.spec import HeadKind, Pooling
 
 FILE_NAME = "rewardsmith.json"
@@ -39,6 +40,7 @@ class ModelInfo(BaseModel):
     precision: Literal["float32", "bfloat16"] | None = Field(default=None, description="Of the weights.")
     max_length: int | None = Field(default=None, description="Tokens; longer prompts are cut from the left.")
     reward_scale: RewardScale | None = None
+    calibration: Calibration | None = Field(default=None, description="Of `calibrate`; holds for the head it names.")
     trained_on: list[str] = Field(default_factory=list, description="Hashes of the prompts seen in training.")
     provenance: dict[str, Any] = Field(default_factory=dict)
 

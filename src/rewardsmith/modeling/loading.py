@@ -40,6 +40,7 @@ from rewardsmith.modeling.backbone import (
 from rewardsmith.modeling.checkpoint import ADAPTER, MODELS, OWN_TYPE, ModelParts, folder_name, is_model, own_head
 from rewardsmith.modeling.embedded import EMBEDDED
 from rewardsmith.modeling.info import FILE_NAME, ModelInfo, read_info
+from rewardsmith.modeling.posterior import read_posterior
 
 _OTHER_FORMATS = ["*.h5", "*.msgpack", "*.onnx", "*.gguf", "*.ot", "onnx/*", "openvino/*"]
 """Weights that PyTorch does not read: not fetched."""
@@ -48,6 +49,10 @@ _OTHER_FORMATS = ["*.h5", "*.msgpack", "*.onnx", "*.gguf", "*.ot", "onnx/*", "op
 def load_parts(path: str | Path, domain: str | None = None) -> ModelParts:
     """Loads any reward model on the CPU: see `RewardModel.from_pretrained`."""
     name = _locate(str(path), domain)
+    return _load(name)._replace(posterior=read_posterior(Path(name)))
+
+
+def _load(name: str) -> ModelParts:
     folder = Path(name)
     if (folder / ADAPTER).is_file():
         return _load_adapter(folder)

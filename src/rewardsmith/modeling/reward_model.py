@@ -19,13 +19,15 @@ from rewardsmith.batching.rows import DEFAULT_TOKEN_BUDGET, ImitationSpan, Layou
 from rewardsmith.batching.tokenizing import ConversationTokenizer, TokenizedResponse
 from rewardsmith.errors import ModelError
 from rewardsmith.modeling.backbone import head_name, is_decoder, output_layer, unwrap
+from rewardsmith.modeling.calibration import Calibration
 from rewardsmith.modeling.checkpoint import ModelParts, save_parts
-from rewardsmith.modeling.frozen import FrozenPrefix
+from rewardsmith.modeling.frozen import FrozenPrefix, digest_of
 from rewardsmith.modeling.heads import Head, MixtureHead, MLPHead, apply_linear, float32_output
 from rewardsmith.modeling.imitation import LanguageModelHead
 from rewardsmith.modeling.info import ModelInfo
 from rewardsmith.modeling.loading import load_parts
 from rewardsmith.modeling.pooling import pool
+from rewardsmith.modeling.posterior import Posterior
 from rewardsmith.modeling.tree_attention import enable_trees, forward_inputs
 from rewardsmith.modeling.tree_check import ensure_trees
 from rewardsmith.preferences.record import Message, Preference, Response
@@ -72,10 +74,12 @@ class RewardModel(nn.Module):
         tokenizer: PreTrainedTokenizerBase,
         info: ModelInfo,
         own_head: Head | None = None,
+        posterior: Posterior | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.own_head = own_head
+        self.posterior = posterior
         self.lm_head: LanguageModelHead | None = None
         self.tokenizer = tokenizer
         self.info = info
@@ -120,6 +124,12 @@ class RewardModel(nn.Module):
             return self.own_head.out
         holder, name = output_layer(self.inner)
         return cast(nn.Linear, getattr(holder, name))
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What `calibrate` found, as long as the last layer is the one that it was found for."""
+        found = self.info.calibration
+        return found if found and found.head == digest_of(self.last_layer.parameters()) else None
 
     @property
     def device(self) -> torch.device:
@@ -300,8 +310,12 @@ class RewardModel(nn.Module):
         return [(r - scale.mean) / scale.std for r in rewards]
 
     def save_pretrained(self, path: str | Path, merge: bool = True, overwrite: bool = False) -> Path:
-        """Saves a standard checkpoint folder (see `checkpoint.save_parts`)."""
-        parts = ModelParts(self.network, self.tokenizer, self.info, self.own_head)
+        """Saves a standard checkpoint folder (see `checkpoint.save_parts`); a calibration that the head has outgrown is
+        left out."""
+        calibration = self.calibration
+        info = self.info.model_copy(update={"calibration": calibration})
+        posterior = self.posterior if calibration else None
+        parts = ModelParts(self.network, self.tokenizer, info, self.own_head, posterior)
         return save_parts(parts, Path(path), merge=merge, overwrite=overwrite)
 
     def output_of(self, domain: str) -> int:

@@ -16,6 +16,7 @@ import torch
 
 from rewardsmith.errors import ModelError, UserError
 from rewardsmith.modeling.checkpoint import MODELS
+from rewardsmith.modeling.judging import Judge, Judgement, best_first
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.candidates import CandidateReader, Candidates
 from rewardsmith.preferences.reading import OnError
@@ -37,20 +38,29 @@ def score_lines(
     on_error: OnError = "stop",
     console: Console | None = None,
     ranked: bool = False,
+    calibrated: bool = False,
+    length_controlled: bool = False,
+    uncertainty: bool = False,
 ) -> None:
     """Writes `{"id", "rewards"}` (with `order`, best first, when `ranked`) to standard output for each of the source.
 
+    Args:
+        calibrated, length_controlled, uncertainty: what `Judge` gives; the last two imply the first.
+
     Raises:
-        ModelError: `model` is no reward model, or gives a reward that is not finite.
+        ModelError: `model` is no reward model, gives a reward that is not finite, or does not know what is asked for.
         DataError: a bad row, or an unreadable source.
     """
     reader = CandidateReader(source, format=format, domain=domain, on_error=on_error)
     loaded = RewardModel.from_pretrained(model, domain)
+    judge = None
+    if calibrated or length_controlled or uncertainty:
+        judge = Judge(loaded, length_controlled=length_controlled, uncertainty=uncertainty)
     candidates = iter(reader)
     cut = 0
     with progress(console, "scoring", None) as advance:
         while chunk := list(itertools.islice(candidates, _CHUNK)):
-            lines, shortened = _lines(loaded, chunk, ranked)
+            lines, shortened = _lines(loaded, judge, chunk, ranked)
             print("\n".join(lines))
             sys.stdout.flush()
             cut += shortened
@@ -130,18 +140,24 @@ def check_unseen(scorers: Iterable[ModelScorer], sets: Mapping[str, Sequence[Pre
     return remarks
 
 
-def _lines(model: RewardModel, chunk: Sequence[Candidates], ranked: bool) -> tuple[list[str], int]:
+def _lines(model: RewardModel, judge: Judge | None, chunk: Sequence[Candidates], ranked: bool) -> tuple[list[str], int]:
     """JSON lines of a chunk, and how many dialogues did not fit."""
     sequences = model.text.batch([(c.prompt, r) for c in chunk for r in c.responses])
-    rewards = iter(model.rewards_of(sequences).tolist())
+    if judge is not None:
+        judgements = judge.judge_all(sequences, [c.responses for c in chunk])
+    else:
+        rewards = iter(model.rewards_of(sequences).tolist())
+        judgements = [Judgement([next(rewards)[0] for _ in c.responses]) for c in chunk]
     lines = []
-    for candidate in chunk:
-        found = [next(rewards)[0] for _ in candidate.responses]
+    for candidate, judgement in zip(chunk, judgements, strict=True):
+        found, doubts = judgement.rewards, judgement.doubts
         if not all(math.isfinite(reward) for reward in found):
             raise ModelError(f"record {candidate.id}: the model gives rewards that are not finite ({found})")
         row: dict[str, object] = {"id": candidate.id, "rewards": found}
         if ranked:
-            row["order"] = sorted(range(len(found)), key=lambda k: -found[k])
+            row["order"] = best_first(found)
+        if doubts is not None:
+            row |= vars(doubts) if ranked else {"standard_errors": doubts.standard_errors}
         lines.append(json.dumps(row, ensure_ascii=False))
     return lines, sum(s.is_cut for s in sequences)
 

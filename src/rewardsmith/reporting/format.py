@@ -40,6 +40,13 @@ def decimal(value: float | None, digits: int = 3) -> str:
     return UNDEFINED if value is None else f"{value:.{digits}f}"
 
 
+def decimal_with_interval(value: float | None, interval: tuple[float, float] | None, digits: int = 3) -> str:
+    """`0.046 [0.012, 0.071]`, or the figure alone when there is no interval."""
+    if value is None or interval is None:
+        return decimal(value, digits)
+    return f"{decimal(value, digits)} [{decimal(interval[0], digits)}, {decimal(interval[1], digits)}]"
+
+
 def p_value(p: float | None) -> str:
     """0.0312 -> `0.031`; below a thousandth only that."""
     if p is None:

@@ -7,11 +7,12 @@ holds nothing to draw.
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rewardsmith.errors import UserError
-from rewardsmith.evaluation.result import EvaluationResult, SetResult
+from rewardsmith.evaluation.result import CalibrationBin, EvaluationResult, SetResult
 from rewardsmith.reporting import style
 from rewardsmith.reporting.format import decimal, percent
 
@@ -144,26 +145,31 @@ def _baseline_key(figure: Figure, sets: list[SetResult]) -> None:
 
 def _reliability_panel(axes: Axes, name: str, result: EvaluationResult) -> list[style.LineEnd]:
     """The models' curves over the diagonal; returns where they end."""
-    axes.plot([50, 100], [50, 100], color=style.QUIET, linewidth=1, linestyle=":")
     ends: list[style.LineEnd] = []
     lowest = 50.0
     for k, model in enumerate(result.models):
         if name not in model.sets or not model.sets[name].calibration:
             continue
         bins = model.sets[name].calibration
-        x, y = [100 * b.confidence for b in bins], [100 * b.accuracy for b in bins]
-        half = [196 * (b.standard_error or 0.0) for b in bins]
-        low, high = ([m + side * h for m, h in zip(y, half, strict=True)] for side in (-1, 1))
-        tint = style.color(k)
-        axes.fill_between(x, low, high, color=tint, alpha=0.13, linewidth=0)
-        axes.plot(x, y, color=tint, linewidth=1.6, marker=style.marker(k), markersize=5)
-        lowest = min(lowest, *y)
-        ends.append((y[-1], f"{model.model}\nECE {decimal(model.sets[name].ece)}", tint))
-    axes.set_xlim(49, 101)
+        draw_reliability(axes, bins, k)
+        lowest = min(lowest, *(100 * b.accuracy for b in bins))
+        ends.append((100 * bins[-1].accuracy, f"{model.model}\nECE {decimal(model.sets[name].ece)}", style.color(k)))
     axes.set_ylim(max(-1.0, lowest - 8), 102)
+    return ends
+
+
+def draw_reliability(axes: Axes, bins: Sequence[CalibrationBin], k: int) -> None:
+    """One curve, the k-th, with its 95 % band, over the diagonal on which stated confidence is true."""
+    x, y = [100 * b.confidence for b in bins], [100 * b.accuracy for b in bins]
+    half = [196 * (b.standard_error or 0.0) for b in bins]
+    low, high = ([m + side * h for m, h in zip(y, half, strict=True)] for side in (-1, 1))
+    tint = style.color(k)
+    axes.plot([50, 100], [50, 100], color=style.QUIET, linewidth=1, linestyle=":")
+    axes.fill_between(x, low, high, color=tint, alpha=0.13, linewidth=0)
+    axes.plot(x, y, color=tint, linewidth=1.6, marker=style.marker(k), markersize=5)
+    axes.set_xlim(49, 101)
     axes.grid(color=style.FAINT, linewidth=0.6)
     axes.set_axisbelow(True)
-    return ends
 
 
 def _margin_panel(axes: Axes, figures: SetResult) -> None:
