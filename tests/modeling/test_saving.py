@@ -140,9 +140,9 @@ def test_run_time_settings_are_not_saved(model, tmp_path):
 
 def test_unknown_keys_of_the_info_are_kept(saved, tmp_path):
     path = saved / "rewardsmith.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"calibration": {"temperature": 2}}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"later": {"temperature": 2}}))
     RewardModel.from_pretrained(saved).save_pretrained(tmp_path / "again")
-    assert json.loads((tmp_path / "again" / "rewardsmith.json").read_text())["calibration"] == {"temperature": 2}
+    assert json.loads((tmp_path / "again" / "rewardsmith.json").read_text())["later"] == {"temperature": 2}
 
 
 # ------------------------------------------------------------------------------------------------- loading
