@@ -359,8 +359,8 @@ _LENGTHS = """What `--length-controlled` does: before → after. Lengths are log
 prompts. It costs accuracy because people do prefer longer answers here: take length out where it is not to be
 optimised, not to be right more often."""
 
-_DRAWS = """All tables above are of the first seed, which draws the folds, the resampled heads and the intervals. The pairs are
-the same in each."""
+_DRAWS = """All tables above are of the first seed, which draws the folds, the resampled heads and the intervals. The
+pairs are the same in each."""
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def test_the_result_is_on_disk_and_says_what_changed(calibrated: Calibrated) -> 
     assert before.ece is not None and after.ece is not None and before.nll is not None and after.nll is not None
     assert before.ece > after.ece and after.nll < before.nll and before.accuracy == after.accuracy
     assert sum(result.n_prompts.values()) == sum(result.n_pairs.values()) == 100
-    assert any("too few to tell a calibration error" in note for note in result.notes)
+    assert any("cannot tell whether the calibration error is below 0.05" in note for note in result.notes)
     assert any("does not say what it was trained on" in note for note in result.notes)
     with pytest.raises(DataError, match="name that of a calibrated model"):
         load_calibration(out / "nothing.json")

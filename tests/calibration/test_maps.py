@@ -48,7 +48,7 @@ def test_rewards_that_say_nothing_have_no_slope(margins: list[float]) -> None:
     assert fit_slope(np.array(margins), np.full(2, 0.5), 2) == 0.0
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(st.integers(-8, 8).filter(bool), st.integers(1, 3)), min_size=1, max_size=14))
 def test_isotonic_is_the_min_max_formula_in_both_orientations(pairs: list[tuple[int, int]]) -> None:
     margins, weights = (np.array(values, dtype=float) for values in zip(*pairs, strict=True))

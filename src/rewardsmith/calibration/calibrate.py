@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from rewardsmith.calibration.fitting import Fitted, fit, halves, length_effect, read
-from rewardsmith.calibration.parts import FEW_PROMPTS, FIT, TEST, Part, split_unseen
+from rewardsmith.calibration.fitting import TEMPERATURE, Fitted, fit, halves, length_effect, read
+from rewardsmith.calibration.parts import FIT, TEST, Part, split_unseen
 from rewardsmith.evaluation.calibrated import CalibrationResult
 from rewardsmith.modeling.calibration import Calibration
 from rewardsmith.modeling.features import FeatureBank
@@ -31,6 +31,9 @@ from rewardsmith.reporting.calibration import plot_reliability
 
 RESULT = Path("calibration") / "result.json"
 PLOT = Path("calibration") / "reliability.png"
+
+WANTED_ERROR = 0.05
+"""Calibration error that the test part should be able to exclude."""
 
 
 def calibrate(
@@ -97,9 +100,14 @@ def _result(
 ) -> CalibrationResult:
     """All figures, on the test part."""
     test = parts[TEST]
-    readings = fitted.readings(test)
-    if test.table.n_prompts < FEW_PROMPTS:
-        notes.append(f"the test part has {test.table.n_prompts} prompts: too few to tell a calibration error of 0.05")
+    margins = fitted.readings(test)
+    readings = {way: read(values, test, seed) for way, values in margins.items()}
+    interval = readings[TEMPERATURE].ece_ci95
+    if interval is not None and interval[0] <= WANTED_ERROR < interval[1]:
+        notes.append(
+            f"{test.table.n_prompts} prompts cannot tell whether the calibration error is below {WANTED_ERROR:g}: its "
+            f"interval reaches {interval[1]:.2f}"
+        )
     error = fitted.standard_errors(test)
     if error is not None:
         notes.append(f"the standard error of a margin is {test.weights @ error:.2f} on average")
@@ -111,8 +119,8 @@ def _result(
         offset=fitted.offset,
         n_prompts={part: p.table.n_prompts for part, p in parts.items()},
         n_pairs={part: p.table.n_pairs for part, p in parts.items()},
-        readings={way: read(margins, test, seed) for way, margins in readings.items()},
-        halves=halves(readings, test, seed),
+        readings=readings,
+        halves=halves(margins, test, seed),
         coefficient=fitted.length.coefficient,
         length=length_effect(fitted.margins(test), fitted.without_length(test), test, seed),
         standard_error=None if error is None else float(test.weights @ error),

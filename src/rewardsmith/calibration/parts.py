@@ -19,9 +19,6 @@ from rewardsmith.preferences.splitting import split_preferences
 
 FIT, TEST = "fit", "test"
 
-FEW_PROMPTS = 100
-"""Below this many in the test part a calibration error of .05 cannot be told from none."""
-
 _OWN_DRAW = 104_729
 """Added to the seed: the model's own training part may have been drawn by the same hash, and the prompts that it left
 out all lie at one end of it."""
