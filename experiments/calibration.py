@@ -29,6 +29,7 @@ from rewardsmith.calibration.parts import Part
 from rewardsmith.customization.residual import PairFeatures, fit_residual
 from rewardsmith.errors import RewardsmithError
 from rewardsmith.evaluation.calibrated import Halves, LengthEffect, Reading
+from rewardsmith.evaluation.calibration import squared_calibration_error
 from rewardsmith.evaluation.pairs import FloatArray
 from rewardsmith.evaluation.sureness import surer_half
 from rewardsmith.modeling.building import build_reward_model
@@ -61,6 +62,7 @@ class Round(NamedTuple):
     fitted: Fitted
     readings: dict[str, FloatArray]
     without_length: FloatArray
+    squares: dict[str, float]
     errors: FloatArray
     disagreement: FloatArray
     ensemble: FloatArray
@@ -170,14 +172,23 @@ def _round(
     left, right = (test_part.x @ learn(k, _weighed(pairs, half)) for half in (first, ~first))
     drawn = [np.bincount(rng.integers(0, len(keys), len(keys)), minlength=len(keys))[prompt] for _ in range(N_HEADS)]
     votes = np.stack([test_part.x @ learn(k, _weighed(pairs, times)) for times in drawn])
+    readings = fitted.readings(test_part)
     return Round(
         fitted=fitted,
-        readings=fitted.readings(test_part),
+        readings=readings,
+        squares={way: _square(readings[way], test_part) for way in (BEFORE, TEMPERATURE)},
         without_length=fitted.without_length(test_part),
         errors=errors,
         disagreement=(left - right) / np.sqrt(2) / fitted.temperature,
         ensemble=np.abs(votes.mean(axis=0)) / votes.std(axis=0),
     )
+
+
+def _square(margins: FloatArray, part: Part) -> float:
+    """Debiased squared calibration error of one round; it may be negative, and its mean over rounds has no bias."""
+    square = squared_calibration_error(margins, part.weights, part.table.clusters)
+    assert square is not None
+    return square
 
 
 def _learnt(k: int) -> set[int]:
@@ -268,8 +279,14 @@ def _scales(outcomes: Mapping[str, Outcome]) -> Table:
     for name, o in outcomes.items():
         found = [r.fitted.temperature for r in o.rounds]
         slopes = [o.readings[way].slope for way in (BEFORE, TEMPERATURE)]
-        rows.append((name, f"{min(found):.2f} to {max(found):.2f}", *(decimal(s, 2) for s in slopes)))
-    return Table("", ("model", "temperatures of the five rounds", "slope before", "slope after"), tuple(rows))
+        roots = [max(0.0, float(np.mean([r.squares[way] for r in o.rounds]))) ** 0.5 for way in (BEFORE, TEMPERATURE)]
+        cells = (*(decimal(s, 2) for s in slopes), *(decimal(root) for root in roots))
+        rows.append((name, f"{min(found):.2f} to {max(found):.2f}", *cells))
+    columns = (
+        *("model", "temperatures of the five rounds", "slope before", "slope after"),
+        *("error of one round, before", "after"),
+    )
+    return Table("", columns, tuple(rows))
 
 
 def _sureness(outcomes: Mapping[str, Outcome]) -> Table:
@@ -339,11 +356,17 @@ _PROBABILITIES = """![Reliability on helpful, before and after](../images/calibr
 *As it was* is σ of the margin that the head gives; *temperature* what the saved model gives; *moderated* counts the
 uncertainty of the head. A debiased ECE of 0 means that no error can be told from noise; the upper end of its interval
 says how large one may be all the same. Slope is that of a logistic regression of the verdicts on the margins: 1 is
-right, below it overconfident. The isotonic map, which has many values to fit on some 350 prompts, is no better than one
+right, below it overconfident. Heads learnt by logistic regression are nearly calibrated as they are; a temperature has
+most to mend where the slope is far from 1 (entertainment), and elsewhere its gain cannot be told from noise. The
+isotonic map, which has many values to fit on a fifth of the prompts, is no better than one
 temperature here."""
 
 _SCALES = """A slope of 1 is a reward difference whose odds are as it says. The heads were learnt with a ridge, each
-on its own data, and differ in scale; divided by their temperatures, one more is odds of e for all of them."""
+on its own data, and differ in scale; divided by their temperatures, one more is odds of e for all of them.
+
+The tables above read five calibrations together, whose faults may cancel. *Error of one round* does not let them: it is
+the root of the mean over the five rounds of the debiased squared calibration error, each of which stands on a fifth of
+the prompts, and is what one calibration with as few prompts leaves."""
 
 _SURENESS = """*Margin* is its size alone, *moderated* that after Laplace, *ensemble* the mean over the standard
 deviation of the margins of 20 heads learnt from resampled prompts. On pairs like those that the head was learnt from,
