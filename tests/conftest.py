@@ -7,7 +7,12 @@ byte-level BPE trained here. Folders are made once a session, when a test first 
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -331,3 +336,49 @@ def tiny_preferences() -> list[Preference]:
         for k, question in enumerate(questions)
     ]
     return found + general
+
+
+IN_SMALL = {
+    "rewardsmith demo": "--small",
+    "rewardsmith customize": "--method anchored",
+    # A random model says nothing that a filter would let pass.
+    "rewardsmith collect sample": "--no-filter --askings 1 --choose 14",
+    "rewardsmith train demo --set": "--set stages.0.epochs=1 --set stages.1.epochs=1 --set backbone.depth=2 "
+    "--set stages.0.freeze_layers=0 --set stages.1.freeze_layers=0",
+}
+"""What is added to documented commands, so that they take seconds on a tiny model."""
+
+
+@pytest.fixture(scope="session")
+def tiny_embedded(tmp_path_factory: pytest.TempPathFactory, make_backbone: Callable[..., Path]) -> dict[str, str]:
+    """An environment whose embedded model is a tiny one, so that documented commands take seconds."""
+    cache = tmp_path_factory.mktemp("cache")
+    backbone = make_backbone("llama", settings={"max_position_embeddings": 1024, "num_hidden_layers": 8})
+    shutil.copytree(backbone, cache / "smollm2-135m-instruct")
+    return {**os.environ, "REWARDSMITH_CACHE": str(cache)}
+
+
+@pytest.fixture(scope="session")
+def run_pages(tiny_embedded: dict[str, str]) -> Callable[[list[Path], Path], int]:
+    """Runs every documented `rewardsmith` line of some pages in a folder, in order and in small; how many these were."""
+
+    def run(pages: list[Path], folder: Path) -> int:
+        # A line that several pages name runs once.
+        lines = dict.fromkeys(line for page in pages for line in _shell_lines(page))
+        for line in lines:
+            command = line.replace("rewardsmith ", f"{shlex.quote(sys.executable)} -m rewardsmith.cli.app ")
+            command += "".join(f" {more}" for start, more in IN_SMALL.items() if line.startswith(start))
+            done = subprocess.run(
+                command, shell=True, cwd=folder, env=tiny_embedded, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        return len(lines)
+
+    return run
+
+
+def _shell_lines(page: Path) -> list[str]:
+    """The documented commands of ours, without their comments."""
+    blocks = re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = [line.split("  #")[0].rstrip() for block in blocks for line in block.strip().splitlines()]
+    return [line for line in lines if "rewardsmith " in line]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,15 +12,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-
-
-@pytest.fixture(scope="module")
-def tiny_embedded(tmp_path_factory: pytest.TempPathFactory, make_backbone: Callable[..., Path]) -> dict[str, str]:
-    """An environment whose embedded model is a tiny one, so that documented commands take seconds."""
-    cache = tmp_path_factory.mktemp("cache")
-    backbone = make_backbone("llama", settings={"max_position_embeddings": 1024, "num_hidden_layers": 8})
-    shutil.copytree(backbone, cache / "smollm2-135m-instruct")
-    return {**os.environ, "REWARDSMITH_CACHE": str(cache)}
 
 
 def test_generated_pages_are_fresh() -> None:
@@ -41,29 +29,11 @@ def test_links_and_pictures_are_there(page: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory, tiny_embedded: dict[str, str]) -> Path:
+def workplace(tmp_path_factory: pytest.TempPathFactory, run_pages: Callable[[list[Path], Path], int]) -> Path:
     """A folder in which every `rewardsmith` line of tutorial and README ran, in order; the demo in small."""
     folder = tmp_path_factory.mktemp("workplace")
-    pages = (ROOT / "docs/tutorial.md", ROOT / "README.md")
-    # A line that both pages name runs once.
-    lines = dict.fromkeys(line for page in pages for line in _shell_lines(page))
-    for line in lines:
-        command = line.replace("rewardsmith ", f"{shlex.quote(sys.executable)} -m rewardsmith.cli.app ")
-        command += " --small" if line.startswith("rewardsmith demo") else ""
-        command += " --method anchored" if line.startswith("rewardsmith customize") else ""
-        done = subprocess.run(
-            command, shell=True, cwd=folder, env=tiny_embedded, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-    assert len(lines) >= 8
+    assert run_pages([ROOT / "docs/tutorial.md", ROOT / "README.md"], folder) >= 8
     return folder
-
-
-def _shell_lines(page: Path) -> list[str]:
-    """The documented commands of ours, without their comments."""
-    blocks = re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    lines = [line.split("  #")[0].rstrip() for block in blocks for line in block.strip().splitlines()]
-    return [line for line in lines if "rewardsmith " in line]
 
 
 def test_shell_commands_leave_what_the_tutorial_says(workplace: Path) -> None:
