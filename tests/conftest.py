@@ -360,7 +360,7 @@ def tiny_embedded(tmp_path_factory: pytest.TempPathFactory, make_backbone: Calla
 
 @pytest.fixture(scope="session")
 def run_pages(tiny_embedded: dict[str, str]) -> Callable[[list[Path], Path], int]:
-    """Runs every documented `rewardsmith` line of some pages in a folder, in order and in small; how many these were."""
+    """Runs every documented `rewardsmith` line of some pages in a folder, in order, in small; how many these were."""
 
     def run(pages: list[Path], folder: Path) -> int:
         # A line that several pages name runs once.

@@ -16,7 +16,14 @@ import pytest
 
 from rewardsmith.collection.answerers import ServerAnswerer, make_answerer
 from rewardsmith.collection.asking import Manners
-from rewardsmith.collection.collect import CollectOptions, collect, prepare
+from rewardsmith.collection.collect import (
+    CHANGES_ANSWERS,
+    CHANGES_OUTPUTS,
+    CHANGES_WHAT_IS_ASKED,
+    CollectOptions,
+    collect,
+    prepare,
+)
 from rewardsmith.collection.journal import Journal
 from rewardsmith.collection.pricing import FREE, Price
 from rewardsmith.collection.server import Server
@@ -215,7 +222,14 @@ import sys
 from pathlib import Path
 from rewardsmith.collection.answerers import ServerAnswerer
 from rewardsmith.collection.asking import Manners
-from rewardsmith.collection.collect import CollectOptions, collect, prepare
+from rewardsmith.collection.collect import (
+    CHANGES_ANSWERS,
+    CHANGES_OUTPUTS,
+    CHANGES_WHAT_IS_ASKED,
+    CollectOptions,
+    collect,
+    prepare,
+)
 from rewardsmith.collection.pricing import FREE
 from rewardsmith.collection.server import Server
 
@@ -279,3 +293,42 @@ def _key(source: str, asked: tuple[str, str]) -> str:
     system, query = asked
     name = content_hash([Message(role="user", content=query).model_dump()])
     return f"{name}/{'academy' if system else 'normal'}/1"
+
+
+def test_every_option_says_whether_it_changes_answers() -> None:
+    """A new option fails here until it is put into one of the three sets."""
+    kinds = (CHANGES_ANSWERS, CHANGES_WHAT_IS_ASKED, CHANGES_OUTPUTS)
+    assert set().union(*kinds) == set(CollectOptions.model_fields)
+    assert sum(map(len, kinds)) == len(CollectOptions.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ({"domains": ["academy", "law"]}, False),
+        ({"plain": False}, False),
+        ({"samples": 2}, False),
+        ({"seed": 3}, True),
+        ({"words": (5, 90)}, True),
+        ({"near": False}, False),
+        ({"choose": 3}, False),
+        ({"pilot": 2}, False),
+        ({"askings": 2}, False),
+        ({"judge": True}, False),
+        ({"filtered": True}, False),
+    ],
+)
+def test_what_a_collection_may_go_on_with(
+    server: ChatServer, tmp_path: Path, options: dict[str, object], refused: bool
+) -> None:
+    """No answer that is there is asked again under any option; those that would change answers are refused."""
+    run(server, tmp_path, n=3)
+    before = {key for key, times in server.asked.items() if times}
+    if refused:
+        with pytest.raises(OutputExistsError):
+            run(server, tmp_path, n=3, **options)
+        assert sum(server.asked.values()) == 9
+    else:
+        run(server, tmp_path, n=3, **options)
+        # Several samples of one query look the same to the server: they are told by their number.
+        assert all(server.asked[key] <= (2 if "samples" in options else 1) for key in before)
