@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,8 +22,10 @@ from rewardsmith.collection.result import CollectionResult, load_collection
 from rewardsmith.evaluation.evaluate import summarise_models
 from rewardsmith.evaluation.result import EvaluationResult, load_result, save_result
 from rewardsmith.evaluation.scored import ScoredPreference, score_sets
-from rewardsmith.modeling.scoring import ModelScorer
+from rewardsmith.modeling.features import FeatureBank
+from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.reading import load_preferences
+from rewardsmith.preferences.record import Preference
 from rewardsmith.preferences.splitting import hash_share
 from rewardsmith.reporting.format import count, difference_with_interval, percent, percent_with_interval
 from rewardsmith.training.recipe_file import parse_recipe
@@ -101,15 +104,30 @@ def _tested(out: Path, console: Console) -> EvaluationResult:
         return found
     scored: dict[str, dict[str, list[ScoredPreference]]] = {}
     for name in TEACHERS:
-        scored[name] = {}
-        for domain in DOMAINS:
-            preferences = load_preferences(out / "test.json", domain=domain).preferences
-            scorer = ModelScorer(str(out / "models" / name), domain, console)
-            scored[name] |= score_sets(scorer, {domain: preferences})
+        # One trunk, a head a domain: the trunk is run once.
+        models = {d: RewardModel.from_pretrained(str(out / "models" / name), f"rm-{d}") for d in DOMAINS}
+        bank = FeatureBank(models[DOMAINS[0]])
+        console.print(f"testing {name}")
+        scored[name] = {
+            domain: score_sets(
+                _head(bank, model), {"": load_preferences(out / "test.json", domain=domain).preferences}
+            )[""]
+            for domain, model in models.items()
+        }
         scored[name]["all"] = [one for domain in DOMAINS for one in scored[name][domain]]
     result = summarise_models(scored, reference="taught")
     save_result(file, result)
     return result
+
+
+def _head(bank: FeatureBank, model: RewardModel) -> Callable[[Sequence[Preference]], list[list[float]]]:
+    """A scorer that reads the trunk's features and applies one domain's head."""
+    weight = model.last_layer.weight.detach().double().numpy()[0]
+
+    def score(preferences: Sequence[Preference]) -> list[list[float]]:
+        return [(features @ weight).tolist() for features, _ in bank.of(preferences)]
+
+    return score
 
 
 def _page(collected: CollectionResult, result: EvaluationResult, depth: int) -> str:
