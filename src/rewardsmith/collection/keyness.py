@@ -1,5 +1,8 @@
 """The words that tell one domain's answers from the others': log-likelihood keyness (Dunning 1993) and log ratio
 (Hardie 2014). Pure.
+
+What is counted is answers that use a word, not its occurrences: one answer that says a word thirty times tells nothing
+of its domain.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, ConfigDict
 
 FEWEST = 5
-"""A word used less often in a domain is not looked at."""
+"""A word in fewer answers of a domain is not looked at."""
 
 
 class KeyWord(BaseModel):
@@ -22,20 +25,21 @@ class KeyWord(BaseModel):
 
     word: str
     count: int
+    """Answers of the domain that use it."""
     log_likelihood: float
     """G² of its 2 x 2 table; above 15.13 p is below 0.0001."""
     log_ratio: float
-    """log2 of the ratio of its relative frequencies, half an occurrence added on both sides."""
+    """log2 of the ratio of the shares of answers that use it, half an answer added on both sides."""
 
 
 def keywords(texts: Mapping[str, Sequence[str]], most: int = 12) -> dict[str, list[KeyWord]]:
     """For each domain its most telling words against all other domains together, the most telling first."""
-    counts = {name: Counter(w for text in found for w in words_of(text)) for name, found in texts.items()}
+    counts = {name: Counter(w for text in found for w in set(words_of(text))) for name, found in texts.items()}
     everything: Counter[str] = sum(counts.values(), Counter())
-    n_all = everything.total()
+    n_all = sum(map(len, texts.values()))
     found = {}
     for name, own in counts.items():
-        n_own, n_rest = own.total(), n_all - own.total()
+        n_own, n_rest = len(texts[name]), n_all - len(texts[name])
         words = [
             KeyWord(
                 word=word,
@@ -52,7 +56,7 @@ def keywords(texts: Mapping[str, Sequence[str]], most: int = 12) -> dict[str, li
 
 
 def log_likelihood(a: int, b: int, n_a: int, n_b: int) -> float:
-    """G² = 2 Σ O ln(O / E) over a word's table: a of n_a words here, b of n_b there (Dunning 1993)."""
+    """G² = 2 Σ O ln(O / E) over a word's table: in a of n_a answers here, in b of n_b there (Dunning 1993)."""
     total, n = a + b, n_a + n_b
     cells = (
         (a, n_a * total / n),
