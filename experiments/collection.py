@@ -176,8 +176,7 @@ _PAGE = """\
 
 {queries} queries of the DSP data asked of SmolLM2-135M-Instruct under our system prompts for the paper's four
 domains and plainly; a reward model trained on its answers, and one trained on DSP's own answers to the same
-queries, both tested on
-the {tested} other DSP queries, as DSP answered them.
+queries, both tested on the {tested} other DSP queries, as DSP answered them.
 
 | | |
 |---|---|
@@ -196,13 +195,23 @@ the {tested} other DSP queries, as DSP answered them.
 {rows}
 
 The first less the second: **{difference}** points, over all domains. The bag of words learns on the tested queries
-themselves, by cross-validation.
+themselves, by cross-validation. There are {records} collected preferences and {taught} of DSP.
+
+So a 135M model's idea of a domain is worth something where nothing else is at hand: what it taught ranks real answers
+better than their length does in every domain but business. It is not worth a better model's answers: the difference is
+about as large as all that the first has over length.
 
 ## What was collected
 
 | domain | usable answers | left out | words that tell it |
 |---|--:|---|---|
 {left_out}
+
+![Lengths of the answers by domain](../images/collection_lengths.png)
+
+One of the better ones (entertainment, of its own answer over the plain one), and one of the worse, both as they came:
+
+{examples}
 
 What the audit says of them:
 

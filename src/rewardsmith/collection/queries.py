@@ -67,7 +67,8 @@ def load_queries(source: str) -> Queries:
             note = f"{source}: read as rows with '{_column(first.value)}'"
         else:
             reader = PreferenceReader(path, on_error="skip")
-            found = [Query("", tuple(_asked(p.prompt))) for p in reader]
+            # One prompt stands there once for each domain or pair: that is no repetition to speak of.
+            found = list(dict.fromkeys(Query("", tuple(_asked(p.prompt))) for p in reader))
             note = f"{reader.notes[0]}; only its prompts are used"
     return _unique(found, source, note)
 
