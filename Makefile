@@ -44,6 +44,7 @@ bench: $(READY) ## speed beside the peers' packages, docs/results/speed.md; FIGU
 results: $(READY) ## experiments on real data (hours, resumable), docs/results; GENERAL=model
 	$(BIN)/python -m experiments.budget --general $(GENERAL)
 	$(BIN)/python -m experiments.calibration
+	$(BIN)/python -m experiments.collection
 
 clean: ## removes the environment, caches and runs
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -8,6 +8,7 @@ half. Every step goes on where it was.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -52,6 +53,7 @@ def collection(
     for name, file in files.items():
         run_recipe(parse_recipe(_recipe(name, file, depth), name), out / "models" / name, console)
     result = _tested(out, console)
+    shutil.copy(out / "collected/plots/lengths.png", page.parent.parent / "images/collection_lengths.png")
     page.write_text(_page(load_collection(out / "collected/result.json"), result, depth), encoding="utf-8")
 
 
@@ -168,8 +170,15 @@ def _page(collected: CollectionResult, result: EvaluationResult, depth: int) -> 
         difference=difference_with_interval(difference.difference, difference.ci95),
         depth=depth,
         tested=result.models[0].sets["academy"].n_prompts,
+        taught=len(DOMAINS) * collected.queries,
+        found=_FOUND,
     )
 
+
+_FOUND = """\
+What we make of the run of 2026-11-25: a small model's idea of a domain is worth something where nothing else is at
+hand. What it taught ranks real answers 7.5 points better than their length does, business excepted. It does not replace
+a better model's answers: over length, these teach more than twice as much."""
 
 _PAGE = """\
 # What preferences collected from a 135M model are worth
@@ -197,9 +206,7 @@ queries, both tested on the {tested} other DSP queries, as DSP answered them.
 The first less the second: **{difference}** points, over all domains. The bag of words learns on the tested queries
 themselves, by cross-validation. There are {records} collected preferences and {taught} of DSP.
 
-So a 135M model's idea of a domain is worth something where nothing else is at hand: what it taught ranks real answers
-better than their length does in every domain but business. It is not worth a better model's answers: the difference is
-about as large as all that the first has over length.
+{found}
 
 ## What was collected
 
@@ -209,9 +216,17 @@ about as large as all that the first has over length.
 
 ![Lengths of the answers by domain](../images/collection_lengths.png)
 
-One of the better ones (entertainment, of its own answer over the plain one), and one of the worse, both as they came:
+Two answers to queries of the project's own sample, asked in the same way. One of the better ones, academy:
 
-{examples}
+> **Should I get a standing desk for my back pain?** Yes. It's not only beneficial for your back but for your entire body.
+> Standing desks are a good option for those with high back pain because they reduce the pressure and stress on your
+> body, which can help to alleviate your symptoms.
+
+And one of the worse, academy too:
+
+> **How do I stop my rice from turning out gluey every time I cook it?** To stop your rice from turning out gluey every
+> time you cook it, it's easy to do too much. So much is too much. So much is too little. The way to solve it is to just
+> let the water alone. So far, so good.
 
 What the audit says of them:
 
