@@ -194,6 +194,8 @@ queries, both tested on the {tested} other DSP queries, as DSP answered them.
 | commit, day, seed | {commit}, {day}, 0 |
 | answers | {answered}, {tokens} tokens in {minutes} minutes ({rate} tokens/s), two busy cores |
 | preferences | {records} records, {pairs} pairs |
+| data file | `domain_specific_preference.json`; a query is asked or tested by a hash of its text |
+| run time | asking as above, training some 8 minutes a model, testing 3 each |
 | reward models | {depth} layers, all but four frozen; one trunk, a head a domain, 3 epochs; the same for both |
 | accuracy | % of pairs ranked right, mean over prompts, 95 % bootstrap over prompts; nothing was chosen on them |
 
