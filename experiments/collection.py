@@ -220,9 +220,9 @@ themselves, by cross-validation. There are {records} collected preferences and {
 
 Two answers to queries of the project's own sample, asked in the same way. One of the better ones, academy:
 
-> **Should I get a standing desk for my back pain?** Yes. It's not only beneficial for your back but for your entire body.
-> Standing desks are a good option for those with high back pain because they reduce the pressure and stress on your
-> body, which can help to alleviate your symptoms.
+> **Should I get a standing desk for my back pain?** Yes. It's not only beneficial for your back but for your entire
+> body. Standing desks are a good option for those with high back pain because they reduce the pressure and stress on
+> your body, which can help to alleviate your symptoms.
 
 And one of the worse, academy too:
 

@@ -359,17 +359,17 @@ def tiny_embedded(tmp_path_factory: pytest.TempPathFactory, make_backbone: Calla
 
 
 @pytest.fixture(scope="session")
-def run_pages(tiny_embedded: dict[str, str]) -> Callable[[list[Path], Path], int]:
+def run_pages(tiny_embedded: dict[str, str]) -> Callable[..., int]:
     """Runs every documented `rewardsmith` line of some pages in a folder, in order, in small; how many these were."""
 
-    def run(pages: list[Path], folder: Path) -> int:
+    def run(pages: list[Path], folder: Path, environment: dict[str, str] = tiny_embedded) -> int:
         # A line that several pages name runs once.
         lines = dict.fromkeys(line for page in pages for line in _shell_lines(page))
         for line in lines:
             command = line.replace("rewardsmith ", f"{shlex.quote(sys.executable)} -m rewardsmith.cli.app ")
             command += "".join(f" {more}" for start, more in IN_SMALL.items() if line.startswith(start))
             done = subprocess.run(
-                command, shell=True, cwd=folder, env=tiny_embedded, capture_output=True, text=True, check=False
+                command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False
             )
             assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
         return len(lines)

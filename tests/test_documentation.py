@@ -29,7 +29,7 @@ def test_links_and_pictures_are_there(page: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory, run_pages: Callable[[list[Path], Path], int]) -> Path:
+def workplace(tmp_path_factory: pytest.TempPathFactory, run_pages: Callable[..., int]) -> Path:
     """A folder in which every `rewardsmith` line of tutorial and README ran, in order; the demo in small."""
     folder = tmp_path_factory.mktemp("workplace")
     assert run_pages([ROOT / "docs/tutorial.md", ROOT / "README.md"], folder) >= 8
