@@ -17,7 +17,7 @@ from benchmarks.measured import OURS, Measured, compared
 from benchmarks.timing import Run, Side, alternate
 from benchmarks.training import now
 from benchmarks.workload import SEED, Setting, domain_queries
-from rewardsmith.collection.local import LocalModel
+from rewardsmith.collection.generation.local import LocalModel
 from rewardsmith.collection.requests import Request, Sampling
 from rewardsmith.modeling.backbone import quiet
 from rewardsmith.modeling.embedded import EMBEDDED

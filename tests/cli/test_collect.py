@@ -143,7 +143,7 @@ def test_what_the_user_can_mend(
         monkeypatch.setenv("OPENAI_API_KEY", change["key"])
     if change.get("model") == "unpriced":
         server.models.append("unpriced")
-        monkeypatch.setattr("rewardsmith.collection.answerers.is_local", lambda url: False)
+        monkeypatch.setattr("rewardsmith.collection.answerers.making.is_local", lambda url: False)
     given = {"domains": "academy,business", "model": "tiny-model", "base_url": server.url} | change
     args = ["collect", change.get("queries") or queries, "--out", tmp_path / "out"]
     for name in ("domains", "model", "base_url", "words", "max_cost"):

@@ -9,13 +9,12 @@ import pytest
 
 from rewardsmith.collection.domains import DomainProfile
 from rewardsmith.collection.filters import Given
-from rewardsmith.collection.local import LocalModel
+from rewardsmith.collection.generation.local import LocalModel
 from rewardsmith.collection.plan import Slot
 from rewardsmith.collection.queries import Query
 from rewardsmith.collection.requests import Answer, Request, Sampling
 from rewardsmith.preferences.record import Message
-
-from .chat_server import KEY, ChatServer
+from tests.collection.chat_server import KEY, ChatServer
 
 _SYSTEM = "What is a reward model? A model that gives a number to a response, higher for a better one. Be kind."
 _QUESTIONS = ["Why?", "How do I bake bread?", "Is the sky red?", "Mix flour, water, salt and yeast, let it rise " * 2]

@@ -9,17 +9,16 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from rewardsmith.collection.answerers import ServerAnswerer
-from rewardsmith.collection.asking import Manners
+from rewardsmith.collection.answerers.making import ServerAnswerer
+from rewardsmith.collection.answerers.pricing import FREE
+from rewardsmith.collection.answerers.rounds import Manners
+from rewardsmith.collection.answerers.server import Server
 from rewardsmith.collection.assembling import Sifted
 from rewardsmith.collection.collect import CollectOptions, collect, prepare
 from rewardsmith.collection.filters import Given
 from rewardsmith.collection.judging import by_verdict, comparisons, read_verdicts, verdict
-from rewardsmith.collection.pricing import FREE
 from rewardsmith.collection.requests import Answer
-from rewardsmith.collection.server import Server
-
-from .chat_server import ChatServer
+from tests.collection.chat_server import ChatServer
 
 
 @pytest.mark.parametrize(

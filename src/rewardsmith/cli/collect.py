@@ -96,11 +96,11 @@ def run(
         --base-url http://localhost:8000/v1 --model my-model --concurrency 32
     """
     from rewardsmith.collection import collect as room
-    from rewardsmith.collection.answerers import make_answerer
-    from rewardsmith.collection.asking import Manners
+    from rewardsmith.collection.answerers.making import make_answerer
+    from rewardsmith.collection.answerers.rounds import Manners
+    from rewardsmith.collection.answerers.server import address_warning
     from rewardsmith.collection.outlook import look_ahead, status_lines
     from rewardsmith.collection.outlook import status as status_of
-    from rewardsmith.collection.server import address_warning
     from rewardsmith.errors import UserError
 
     if status:

@@ -32,14 +32,14 @@ def review(
     rewardsmith collect review runs/mine --reviewer ann
     rewardsmith collect review runs/mine --summary
     """
-    from rewardsmith.collection.review_screen import review as ask
-    from rewardsmith.collection.reviewing import ReviewFile, load_collected, sample_pairs
+    from rewardsmith.collection.review.screen import review as ask
+    from rewardsmith.collection.review.verdicts import ReviewFile, load_collected, sample_pairs
     from rewardsmith.errors import UserError
 
     shown = sample_pairs(load_collected(folder), pairs, seed=seed)
     if not summary:
         try:
-            from rewardsmith.collection.keyboard import TerminalKeyboard
+            from rewardsmith.collection.review.keyboard import TerminalKeyboard
         except ImportError as error:
             raise UserError("reviewing needs prompt_toolkit: pip install 'rewardsmith[collect]'") from error
         ask(shown, ReviewFile(folder, reviewer), stdout(), TerminalKeyboard())
@@ -62,8 +62,8 @@ def export(
     import json
 
     from rewardsmith.cli.options import refuse_existing
-    from rewardsmith.collection.exchange import LABEL_STUDIO, export_pairs
-    from rewardsmith.collection.reviewing import load_collected, sample_pairs
+    from rewardsmith.collection.review.exchange import LABEL_STUDIO, export_pairs
+    from rewardsmith.collection.review.verdicts import load_collected, sample_pairs
     from rewardsmith.files import write_whole
 
     refuse_existing(out, overwrite)
@@ -82,8 +82,8 @@ def import_(
     seed: Seed = 0,
 ) -> None:
     """Takes in the verdicts that people gave in Argilla or Label Studio; --pairs and --seed as at the export."""
-    from rewardsmith.collection.exchange import import_reviews
-    from rewardsmith.collection.reviewing import ReviewFile, load_collected, sample_pairs
+    from rewardsmith.collection.review.exchange import import_reviews
+    from rewardsmith.collection.review.verdicts import ReviewFile, load_collected, sample_pairs
 
     shown = sample_pairs(load_collected(folder), pairs, seed=seed)
     for name, reviews in import_reviews(file, shown, tool).items():
@@ -93,7 +93,7 @@ def import_(
 
 def _say_agreement(folder: Path, shown: Any) -> None:
     """Writes the reviewed preferences and says how people and data agree."""
-    from rewardsmith.collection.reviewing import write_reviewed
+    from rewardsmith.collection.review.verdicts import write_reviewed
     from rewardsmith.collection.tables import agreement_lines
 
     for line in agreement_lines(write_reviewed(folder, shown)):

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from rewardsmith.collection.answering import Answerer, Outcome
+from rewardsmith.collection.answerers.base import Answerer, Outcome
 from rewardsmith.collection.assembling import Sifted, by_rule, dsp_rows, sift
 from rewardsmith.collection.choosing import Choice, choose_queries, load_unwanted
 from rewardsmith.collection.domains import DomainProfile, load_domains, plain_profile

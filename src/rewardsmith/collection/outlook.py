@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rewardsmith.collection.answering import Answerer
+from rewardsmith.collection.answerers.base import Answerer
 from rewardsmith.collection.collect import CollectOptions, Prepared, request_figures
 from rewardsmith.collection.journal import FILE, Journal
 from rewardsmith.collection.result import RequestFigures

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator
 
 from rewardsmith.collection.result import CollectionResult
-from rewardsmith.collection.reviewing import Agreement
+from rewardsmith.collection.review.verdicts import Agreement
 from rewardsmith.reporting.format import UNDEFINED, count, decimal, percent, percent_with_interval
 from rewardsmith.reporting.tables import Table
 

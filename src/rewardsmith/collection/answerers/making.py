@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rewardsmith.collection.answering import LOCAL, Answerer, Outcome
-from rewardsmith.collection.asking import Manners, ask_server
-from rewardsmith.collection.batches import BatchAnswerer
+from rewardsmith.collection.answerers.base import LOCAL, Answerer, Outcome
+from rewardsmith.collection.answerers.batches import BatchAnswerer
+from rewardsmith.collection.answerers.pricing import FREE, Price, estimated_prompt_tokens, load_prices
+from rewardsmith.collection.answerers.rounds import Manners, ask_server
+from rewardsmith.collection.answerers.server import Server, is_local
 from rewardsmith.collection.journal import Attempt, Journal
-from rewardsmith.collection.pricing import FREE, Price, estimated_prompt_tokens, load_prices
 from rewardsmith.collection.requests import Answer, Request
-from rewardsmith.collection.server import Server, is_local
 from rewardsmith.errors import UserError
 
 TOKENS_PER_STREAM = 40.0
@@ -63,7 +63,7 @@ class LocalAnswerer:
 
     def ask(self, owed: Sequence[Request], journal: Journal, tell: Callable[[Answer], None]) -> Outcome:
         # Nothing is ever in flight: an answer that is not in the journal when this process dies was never given.
-        from rewardsmith.collection.local import LocalModel
+        from rewardsmith.collection.generation.local import LocalModel
 
         outcome = Outcome()
         before = time.monotonic()

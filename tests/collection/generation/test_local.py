@@ -12,9 +12,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from rewardsmith.collection.local import LocalModel
+from rewardsmith.collection.generation.local import LocalModel
+from rewardsmith.collection.generation.writing import Writing
 from rewardsmith.collection.requests import Answer, Request, Sampling
-from rewardsmith.collection.writing import Writing
 from rewardsmith.errors import DataError, ModelError
 
 Local = Callable[..., LocalModel]

@@ -13,9 +13,9 @@ from random import Random
 
 from transformers import PreTrainedModel
 
+from rewardsmith.collection.generation.sampling import next_tokens
+from rewardsmith.collection.generation.slots import Kept, Pass, Piece, Slots, run_pass
 from rewardsmith.collection.requests import Sampling
-from rewardsmith.collection.sampling import next_tokens
-from rewardsmith.collection.slots import Kept, Pass, Piece, Slots, run_pass
 
 _MOST_ROWS = 128
 """More rows are hardly faster on a CPU."""

@@ -15,10 +15,10 @@ import torch
 from transformers import PreTrainedModel
 
 from rewardsmith.batching.tokenizing import context_limit
-from rewardsmith.collection.prefixes import shared_beginnings
+from rewardsmith.collection.generation.prefixes import shared_beginnings
+from rewardsmith.collection.generation.slot_check import use_slots
+from rewardsmith.collection.generation.writing import Prompt, Writing
 from rewardsmith.collection.requests import Answer, Request
-from rewardsmith.collection.slot_check import use_slots
-from rewardsmith.collection.writing import Prompt, Writing
 from rewardsmith.errors import DataError, ModelError
 from rewardsmith.modeling.backbone import load_config, load_language_model, load_tokenizer, resolve
 from rewardsmith.modeling.spec import Precision

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rewardsmith.collection.reviewing import Choice, Pair, Review
+from rewardsmith.collection.review.verdicts import Choice, Pair, Review
 from rewardsmith.errors import DataError, UserError, nearest
 
 QUESTION = "better"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from transformers import PreTrainedModel
 
-from rewardsmith.collection.slots import NAME, Pass, Piece, Slots, run_pass
+from rewardsmith.collection.generation.slots import NAME, Pass, Piece, Slots, run_pass
 from rewardsmith.modeling.attention_routing import route_attention
 from rewardsmith.modeling.backbone import LOAD_ERRORS
 from rewardsmith.modeling.tree_attention import VERIFIED

@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from rewardsmith.collection.answering import Outcome
+from rewardsmith.collection.answerers.base import Outcome
+from rewardsmith.collection.answerers.pricing import Price, most_it_can_cost
+from rewardsmith.collection.answerers.server import Server, Trouble
 from rewardsmith.collection.journal import Attempt, Journal
-from rewardsmith.collection.pricing import Price, most_it_can_cost
 from rewardsmith.collection.requests import Answer, Request
-from rewardsmith.collection.server import Server, Trouble
 
 LONGEST_WAIT = 60.0
 """Seconds that a retry waits at most by itself; a server's Retry-After may be longer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from rewardsmith.collection.reviewing import Choice, Pair, Review, ReviewFile
+from rewardsmith.collection.review.verdicts import Choice, Pair, Review, ReviewFile
 
 if TYPE_CHECKING:
     from rich.console import Console

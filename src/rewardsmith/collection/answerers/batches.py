@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rewardsmith.collection.answering import Outcome
-from rewardsmith.collection.asking import Manners
+from rewardsmith.collection.answerers.base import Outcome
+from rewardsmith.collection.answerers.pricing import FREE, Price, estimated_prompt_tokens, most_it_can_cost
+from rewardsmith.collection.answerers.rounds import Manners
+from rewardsmith.collection.answerers.server import Server, Trouble
 from rewardsmith.collection.journal import Attempt, Journal
-from rewardsmith.collection.pricing import FREE, Price, estimated_prompt_tokens, most_it_can_cost
 from rewardsmith.collection.requests import Answer, Request
-from rewardsmith.collection.server import Server, Trouble
 from rewardsmith.errors import UserError
 from rewardsmith.preferences.record import content_hash
 

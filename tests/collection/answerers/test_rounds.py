@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from rewardsmith.collection.answerers import ServerAnswerer, make_answerer
-from rewardsmith.collection.asking import Manners
+from rewardsmith.collection.answerers.making import ServerAnswerer, make_answerer
+from rewardsmith.collection.answerers.pricing import FREE, Price
+from rewardsmith.collection.answerers.rounds import Manners
+from rewardsmith.collection.answerers.server import Server
 from rewardsmith.collection.collect import (
     CHANGES_ANSWERS,
     CHANGES_OUTPUTS,
@@ -25,11 +27,8 @@ from rewardsmith.collection.collect import (
     prepare,
 )
 from rewardsmith.collection.journal import Journal
-from rewardsmith.collection.pricing import FREE, Price
-from rewardsmith.collection.server import Server
 from rewardsmith.errors import OutputExistsError, RewardsmithError, UserError
-
-from .chat_server import KEY, ChatServer
+from tests.collection.chat_server import KEY, ChatServer
 
 FAULTS = ["429", "500", "503", "torn", "nonsense", "no choices", "reset"]
 QUICK = Manners(concurrency=8, retries=4, first_wait=0.01)
@@ -189,7 +188,7 @@ def test_batches_are_waited_for_over_restarts(server: ChatServer, tmp_path: Path
 
     server.polls_until_done = 10**9
     script = (
-        "import sys\nfrom rewardsmith.collection.collect import *\nfrom rewardsmith.collection.answerers import *\n"
+        "from rewardsmith.collection.collect import *\nfrom rewardsmith.collection.answerers.making import *\n"
         f"o = CollectOptions.model_validate_json({OPTIONS.model_dump_json()!r})\n"
         f"a = make_answerer('tiny-model', {server.url!r}, Manners(), None, batch=True)\na._poll = 0.01\n"
         f"collect(prepare({source!r}, o, 'tiny-model'), o, a, Path({str(tmp_path / 'out')!r}))\n"
@@ -220,8 +219,8 @@ def test_what_a_batch_did_not_answer_is_owed(server: ChatServer, tmp_path: Path)
 _SCRIPT = """
 import sys
 from pathlib import Path
-from rewardsmith.collection.answerers import ServerAnswerer
-from rewardsmith.collection.asking import Manners
+from rewardsmith.collection.answerers.making import ServerAnswerer
+from rewardsmith.collection.answerers.rounds import Manners
 from rewardsmith.collection.collect import (
     CHANGES_ANSWERS,
     CHANGES_OUTPUTS,
@@ -230,8 +229,8 @@ from rewardsmith.collection.collect import (
     collect,
     prepare,
 )
-from rewardsmith.collection.pricing import FREE
-from rewardsmith.collection.server import Server
+from rewardsmith.collection.answerers.pricing import FREE
+from rewardsmith.collection.answerers.server import Server
 
 source, url, out = sys.argv[1:]
 options = CollectOptions(domains=["academy"], plain=True, filtered=False, near=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from rewardsmith.collection.prefixes import shared_beginnings
+from rewardsmith.collection.generation.prefixes import shared_beginnings
 
 
 def test_a_system_prompt_is_shared_at_two_levels() -> None:

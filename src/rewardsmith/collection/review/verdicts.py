@@ -2,7 +2,7 @@
 
 A pair is shown without saying which response the data prefer, and in an order drawn by its seed, so that agreement is
 a measurement. Verdicts are lines of JSON, one file a reviewer, each on the disk before the next pair is shown. It knows
-nothing of terminals (see `review_screen`) or of other tools (see `exchange`).
+nothing of terminals (see `screen`) or of other tools (see `exchange`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rewardsmith.collection.agreement import Ratings, bootstrap_interval, cohens_kappa, krippendorffs_alpha
 from rewardsmith.collection.outputs import PREFERENCES
+from rewardsmith.collection.review.agreement import Ratings, bootstrap_interval, cohens_kappa, krippendorffs_alpha
 from rewardsmith.errors import DataError, UserError
 from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.record import Preference, response_text

@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import TopPLogitsWarper
 
+from rewardsmith.collection.generation.sampling import in_nucleus, next_tokens
 from rewardsmith.collection.requests import Sampling
-from rewardsmith.collection.sampling import in_nucleus, next_tokens
 
 VOCABULARY = 50
 

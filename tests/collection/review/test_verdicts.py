@@ -16,11 +16,18 @@ from prompt_toolkit.output import DummyOutput
 from rich.console import Console
 from sklearn.metrics import cohen_kappa_score
 
-from rewardsmith.collection.agreement import bootstrap_interval, cohens_kappa, krippendorffs_alpha
-from rewardsmith.collection.exchange import export_pairs, import_reviews
-from rewardsmith.collection.keyboard import TerminalKeyboard
-from rewardsmith.collection.review_screen import printable, review
-from rewardsmith.collection.reviewing import Review, ReviewFile, agreement, apply_reviews, sample_pairs, write_reviewed
+from rewardsmith.collection.review.agreement import bootstrap_interval, cohens_kappa, krippendorffs_alpha
+from rewardsmith.collection.review.exchange import export_pairs, import_reviews
+from rewardsmith.collection.review.keyboard import TerminalKeyboard
+from rewardsmith.collection.review.screen import printable, review
+from rewardsmith.collection.review.verdicts import (
+    Review,
+    ReviewFile,
+    agreement,
+    apply_reviews,
+    sample_pairs,
+    write_reviewed,
+)
 from rewardsmith.errors import DataError, UserError
 from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.record import Message, Preference

@@ -1,0 +1,1 @@
+"""A local language model that answers many requests at once."""
