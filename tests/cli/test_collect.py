@@ -111,6 +111,27 @@ def test_a_local_model(cli: Cli, queries: Path, tmp_path: Path, make_backbone: C
     assert (tmp_path / "again/preferences.jsonl").read_text() == first
 
 
+def test_a_query_too_long_for_a_local_model_stops_no_other(
+    cli: Cli, queries: Path, tmp_path: Path, make_backbone: Callable[..., Path]
+) -> None:
+    folder = make_backbone("llama", settings={"max_position_embeddings": 1024})
+    queries.write_text("What is rain?\n" + "very " * 3000 + "long?\nWhat is snow?\n")
+    ask = [
+        "collect",
+        queries,
+        "--domains",
+        "concise,children",
+        "--words",
+        "1-8",
+        "--no-filter",
+        "--out",
+        tmp_path / "o",
+    ]
+    line = error_of(cli(*ask, "--model", f"local:{folder}"), 1)
+    assert "2 requests are still owed" in line and "leaves no room" in line
+    assert len((tmp_path / "o/preferences.jsonl").read_text().splitlines()) == 4
+
+
 @pytest.mark.parametrize(
     ("change", "code", "said"),
     [

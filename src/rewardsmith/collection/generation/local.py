@@ -69,6 +69,16 @@ class LocalModel:
         network = self.network
         return self._answers(requests, prompts, Writing(network, self.stops, self.batch_tokens))
 
+    def refusals(self, requests: Sequence[Request]) -> dict[str, str]:
+        """Requests that `answers` would not take, by key, and why: one too long a query need not stop the others."""
+        found = {}
+        for request in requests:
+            try:
+                self._prompts([request])
+            except DataError as error:
+                found[request.key] = str(error)
+        return found
+
     def count_prompt_tokens(self, requests: Sequence[Request]) -> list[int]:
         """Tokens of each request's prompt as the model reads it; loads no weights.
 
