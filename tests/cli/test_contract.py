@@ -272,3 +272,27 @@ def test_a_reader_that_leaves_early(tmp_path: Path) -> None:
     process.stdout.close()
     err = process.stderr.read()
     assert process.wait() == 1 and b"Traceback" not in err and b"Exception" not in err
+
+
+def test_audit_by_annotator(cli: Cli, tmp_path: Path) -> None:
+    """Each person's preferences are checked apart: one of two always takes the longer response."""
+    rows = [
+        {
+            "prompt": [{"role": "user", "content": f"Question {k}?"}],
+            "responses": ["Yes.", "Yes, and for many reasons."],
+            "scores": [0, 1] if who == "ann" else [k % 2, 1 - k % 2],
+            "annotator": who,
+        }
+        for who in ("ann", "bob")
+        for k in range(20)
+    ]
+    file = tmp_path / "votes.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = json.loads(cli("audit", file, "--by", "annotator", "--json").out)
+    assert report["domains"] == {"ann": 20, "bob": 20}
+    (length,) = [f for f in report["findings"] if f["check"] == "length"]
+    assert length["grade"] == "fail" and "'ann'" in length["message"]
+    assert json.loads(cli("audit", file, "--json").out)["domains"] == {"general": 40}
+    del rows[3]["annotator"]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "names no annotator" in cli("audit", file, "--by", "annotator").err

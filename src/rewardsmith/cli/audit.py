@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from rewardsmith.cli.options import Domain, Format, OnError, OnErrorOption, Source, print_notes, stdout
+
+
+class By(StrEnum):
+    """What the checks are made apart for."""
+
+    domain = "domain"
+    annotator = "annotator"
 
 
 def audit(
@@ -17,6 +25,9 @@ def audit(
     against: Annotated[
         list[str] | None, typer.Option("--against", help="Another set whose prompts must not stand in this one.")
     ] = None,
+    by: Annotated[
+        By, typer.Option("--by", help="Whose preferences are checked apart: each domain's, or each annotator's.")
+    ] = By.domain,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Count tokens with this model's tokenizer.")
     ] = None,
@@ -33,14 +44,16 @@ def audit(
     rewardsmith audit pairs.jsonl
     rewardsmith audit train.jsonl --against test.jsonl --strict
     rewardsmith audit pairs.jsonl --model embedded --max-length 512
+    rewardsmith audit votes.jsonl --by annotator
     """
     from rewardsmith.errors import RewardsmithError
     from rewardsmith.preferences.audit import audit_preferences
-    from rewardsmith.preferences.reading import load_preferences
+    from rewardsmith.preferences.reading import load_preferences, with_annotator_domains
     from rewardsmith.preferences.sample import located
     from rewardsmith.reporting.audit import audit_text
 
     loaded = load_preferences(located(source), format=format, domain=domain, on_error=on_error.value)
+    preferences = with_annotator_domains(loaded.preferences) if by is By.annotator else loaded.preferences
     others = {name: load_preferences(located(name)).preferences for name in against or []}
     counter = None
     if model is not None or max_length is not None:
@@ -49,7 +62,7 @@ def audit(
         tokenizer = load_tokenizer(resolve(model or "embedded"))
         counter = lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])  # noqa: E731
     report = audit_preferences(
-        loaded.preferences,
+        preferences,
         token_counter=counter,
         max_length=max_length,
         splits={f"{source} (audited)": loaded.preferences, **others} if others else None,
