@@ -29,7 +29,9 @@ def evaluate(
     domain: ModelDomain = None,
     format: Format = None,
     on_error: OnErrorOption = OnError.stop,
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write the result there.")] = None,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write the result there; - prints it, and no tables.")
+    ] = None,
     plots: Annotated[Path | None, typer.Option("--plots", help="Folder for PNG plots.")] = None,
     cluster: Annotated[str, typer.Option("--by", help="Unit of the intervals: prompt or annotator.")] = "prompt",
     baselines: Annotated[bool, typer.Option(help="Longer, shorter and bag-of-words beside the models.")] = True,
@@ -67,6 +69,7 @@ def evaluate(
     from rewardsmith.preferences.candidates import of_domain
     from rewardsmith.preferences.reading import load_preferences
     from rewardsmith.preferences.sample import located
+    from rewardsmith.preferences.writing import STDOUT
     from rewardsmith.reporting.plots import plot_all
     from rewardsmith.reporting.tables import print_result, verdict_line
 
@@ -80,7 +83,8 @@ def evaluate(
         models = [against, *models]
     if len(set(models)) < len(models):
         raise UserError("a model is named twice; name each once")
-    for output in (json_out, plots):
+    printed = json_out is not None and str(json_out) == STDOUT
+    for output in (None if printed else json_out, plots):
         refuse_existing(output, overwrite)
     unit = cluster_named(cluster)
     sources = named_sources(data)
@@ -99,9 +103,13 @@ def evaluate(
     result = evaluate_models(scorers, sets, baselines=baselines, cluster=unit, against=asked)
     for scorer in scorers.values():
         print_notes(scorer.notes, console)
-    print_result(result, stdout())
-    if json_out is not None:
-        save_result(json_out, result if len(result.models) > 1 else result.models[0], overwrite=overwrite)
+    written = result if len(result.models) > 1 else result.models[0]
+    if printed:
+        print(written.model_dump_json(indent=2))
+    else:
+        print_result(result, stdout())
+    if json_out is not None and not printed:
+        save_result(json_out, written, overwrite=overwrite)
     if plots is not None and not plot_all(result, plots):
         console.print("nothing in these sets ranks anything: there is nothing to plot", style="yellow")
     if result.verdicts and overall(result.verdicts) != "within":
