@@ -6,7 +6,6 @@ made of their results alone.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from experiments.provenance import commit
 from rewardsmith import customize
 from rewardsmith.errors import RewardsmithError
 from rewardsmith.evaluation.budget import Question
@@ -67,16 +67,13 @@ def _page(results: dict[float, dict[str, list[Customization]]], seeds: list[int]
     for points, domains in results.items():
         parts.append(f"## {points:g} points\n\n{_table(domains, seeds)}\n\n{_summary(points, domains)}")
     first = every[0]
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=_ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
     options = [f"--seed {seed}" for seed in seeds] + [f"--budget {points:g}" for points in results]
     command = " ".join(["python -m experiments.budget --general MODEL", *options, f"--minutes {minutes:g}"])
     versions = ", ".join(f"{name} {version}" for name, version in first.versions.items())
     prompts = "; ".join(f"{name} {sizes}" for name, sizes in _sizes(first).items())
     parts.append(
         "## How\n\n"
-        f"- `{command}`; commit {commit}, {datetime.now(UTC):%Y-%m-%d}; {versions}; "
+        f"- `{command}`; commit {commit()}, {datetime.now(UTC):%Y-%m-%d}; {versions}; "
         f"{sum(r.seconds for r in every) / 60:.0f} minutes in all; the features were read before.\n"
         f"- MODEL: {_described(general)}.\n"
         f"- Prompts by part, train / choose / certify / test, first seed: {prompts}.\n"

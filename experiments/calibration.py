@@ -8,7 +8,6 @@ features are kept, so that an interrupted experiment goes on where it was.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ import typer
 from rich.console import Console
 from scipy.stats import spearmanr
 
+from experiments.provenance import commit
 from rewardsmith.calibration.fitting import BEFORE, MARGIN, MODERATED, TEMPERATURE, Fitted, fit, length_effect, read
 from rewardsmith.calibration.parts import Part
 from rewardsmith.customization.residual import PairFeatures, fit_residual
@@ -229,9 +229,6 @@ def _general_head(pairs: PairFeatures) -> FloatArray:
 def _page(runs: Mapping[int, Mapping[str, Outcome]], depth: int, seconds: float) -> str:
     outcomes = next(iter(runs.values()))
     options = " ".join(f"--seed {seed}" for seed in runs)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=_ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
     versions = ", ".join(f"{name} {version(name)}" for name in ("rewardsmith", "torch", "transformers", "scikit-learn"))
     parts = [
         _HEAD,
@@ -242,7 +239,7 @@ def _page(runs: Mapping[int, Mapping[str, Outcome]], depth: int, seconds: float)
         "## Length\n\n" + to_markdown(_lengths(outcomes)) + "\n" + _LENGTHS,
         "## Other draws of the folds\n\n" + to_markdown(_draws(runs)) + "\n" + _DRAWS,
         "## How\n\n"
-        f"- `python -m experiments.calibration --depth {depth} {options}`; commit {commit}, "
+        f"- `python -m experiments.calibration --depth {depth} {options}`; commit {commit()}, "
         f"{datetime.now(UTC):%Y-%m-%d}; {versions}; {seconds:.0f} seconds on a shared core; "
         "the features, some nine minutes on two, were read before.\n"
         f"- Embedded model (SmolLM2-135M-Instruct), first {depth} layers, frozen, last token; dialogues cut to 384 "

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from experiments.provenance import commit
 from rewardsmith.cli.collect import app as collect_app
 from rewardsmith.collection.result import CollectionResult, load_collection
 from rewardsmith.evaluation.evaluate import summarise_models
@@ -133,9 +133,6 @@ def _head(bank: FeatureBank, model: RewardModel) -> Callable[[Sequence[Preferenc
 
 
 def _page(collected: CollectionResult, result: EvaluationResult, depth: int) -> str:
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], cwd=_ROOT, capture_output=True, text=True, check=False
-    ).stdout.strip()
     requests = collected.requests
     seconds = collected.course[-1][0]
     rows = []
@@ -155,7 +152,7 @@ def _page(collected: CollectionResult, result: EvaluationResult, depth: int) -> 
     findings = [f"- {f.grade}: {f.check}: {f.message}" for f in audit.findings if f.grade != "good"] if audit else []
     return _PAGE.format(
         asking=" ".join(ASKING),
-        commit=commit,
+        commit=commit(),
         day=f"{datetime.now(UTC):%Y-%m-%d}",
         queries=collected.queries,
         records=collected.records,

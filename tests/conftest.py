@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from rewardsmith.modeling.reward_model import RewardModel
+    from tests.collection.chat_server import ChatServer
 
 VOCABULARY = 320
 """Rows of every tiny embedding: a little more than the tokenizer has, as real models do."""
@@ -382,3 +383,14 @@ def _shell_lines(page: Path) -> list[str]:
     blocks = re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     lines = [line.split("  #")[0].rstrip() for block in blocks for line in block.strip().splitlines()]
     return [line for line in lines if "rewardsmith " in line]
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
+    """A chat server on loopback without faults, and a key for it in the environment."""
+    from tests.collection.chat_server import KEY, ChatServer
+
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    running = ChatServer()
+    yield running
+    running.close()

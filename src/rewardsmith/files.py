@@ -1,8 +1,15 @@
-"""Files that are whole or not there."""
+"""Files that are whole or not there, lines that are whole or cut off again, and YAML with the line of its fault."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rewardsmith.errors import DataError
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -10,3 +17,25 @@ def write_whole(path: Path, text: str) -> None:
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+def append_lines(path: Path, lines: Iterable[str]) -> None:
+    """Appends lines durably; a last line that an interruption tore is cut off first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = path.read_bytes() if path.is_file() else b""
+    with path.open("ab") as file:
+        file.truncate(before.rfind(b"\n") + 1)
+        file.write("".join(f"{line}\n" for line in lines).encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds. Raises DataError with the line where it is none."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise DataError(f"{path}{line}: is not valid YAML ({error.problem}); mend it there") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error

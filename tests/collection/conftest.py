@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,6 @@ from rewardsmith.collection.plan import Slot
 from rewardsmith.collection.queries import Query
 from rewardsmith.collection.requests import Answer, Request, Sampling
 from rewardsmith.preferences.record import Message
-from tests.collection.chat_server import KEY, ChatServer
 
 _SYSTEM = "What is a reward model? A model that gives a number to a response, higher for a better one. Be kind."
 _QUESTIONS = ["Why?", "How do I bake bread?", "Is the sky red?", "Mix flour, water, salt and yeast, let it rise " * 2]
@@ -50,15 +49,6 @@ def local(make_backbone: Callable[..., Path]) -> Callable[..., LocalModel]:
         return LocalModel(str(folder), batch_tokens=batch_tokens, precision="float32")
 
     return make
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
-    """A server without faults, and a key for it in the environment."""
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    running = ChatServer()
-    yield running
-    running.close()
 
 
 @pytest.fixture

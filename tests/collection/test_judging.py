@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from rewardsmith.collection.answerers.making import ServerAnswerer
+from rewardsmith.collection.answerers.one_by_one import ServerAnswerer
 from rewardsmith.collection.answerers.pricing import FREE
 from rewardsmith.collection.answerers.rounds import Manners
 from rewardsmith.collection.answerers.server import Server

@@ -168,30 +168,27 @@ def _ask_all(
     plan: Plan, options: CollectOptions, answerer: Answerer, journal: Journal, tell: Callable[[int, int], None]
 ) -> Outcome:
     """Rounds of asking: all slots; where answers are no good, once more; then the judge."""
-    outcome = _ask(((s.key, plan.planned(s), plan.request(s)) for s in plan.slots()), answerer, journal, tell)
+    outcome = _ask(plan.to_ask(plan.slots()), answerer, journal, tell)
     for _ in range(options.askings - 1):
         again = [slot for one in _sifted(plan, options, journal) for slot in one.again]
         if not again or not outcome.whole:
             break
-        outcome = _ask(((s.key, plan.planned(s), plan.request(s)) for s in again), answerer, journal, tell)
+        outcome = _ask(plan.to_ask(again), answerer, journal, tell)
     if options.judge and outcome.whole:
         compared = (c for one in _sifted(plan, options, journal) for c in comparisons(one))
-        outcome = _ask(((c.key, c.planned(), c.request(plan.seed)) for c in compared), answerer, journal, tell)
+        outcome = _ask(((c.planned(), c.request(plan.seed)) for c in compared), answerer, journal, tell)
     return outcome
 
 
 def _ask(
-    wanted: Iterable[tuple[str, Planned, Request]],
+    wanted: Iterable[tuple[Planned, Request]],
     answerer: Answerer,
     journal: Journal,
     tell: Callable[[int, int], None],
 ) -> Outcome:
-    requests: dict[str, Request] = {}
-    planned = []
-    for key, plan, request in wanted:
-        requests[key] = request
-        planned.append(plan)
-    journal.plan(planned)
+    pairs = list(wanted)
+    journal.plan([planned for planned, _ in pairs])
+    requests = {request.key: request for _, request in pairs}
     owed = journal.owed(list(requests))
     done = len(requests) - len(owed)
     tell(done, len(requests))
@@ -207,7 +204,7 @@ def _ask(
 def _sifted(plan: Plan, options: CollectOptions, journal: Journal) -> Iterator[Sifted]:
     """Every query's answers, query by query."""
     for query in plan.queries:
-        slots = [Slot(query, p, k) for p in plan.profiles for k in range(1, plan.samples + 1)]
+        slots = plan.slots_of(query)
         keys = [s.key for s in _askings(slots, options.askings)]
         yield sift(query, slots, dict(journal.answers(keys)), filtered=options.filtered, askings=options.askings)
 

@@ -10,11 +10,11 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rewardsmith.collection.requests import Sampling
 from rewardsmith.errors import DataError, OutputExistsError, nearest
+from rewardsmith.files import read_yaml
 from rewardsmith.preferences.record import PLAIN, Message, content_hash
 
 PROFILES = Path(__file__).parent / "profiles"
@@ -108,13 +108,7 @@ def load_domain(name: str) -> DomainProfile:
         DataError: there is no such profile, or the file is no valid profile; all its faults are listed.
     """
     path = domain_path(name)
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DataError(f"{path}{line}: is not valid YAML ({error.problem}); mend it there") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise DataError(f"{path}: holds no profile; see: rewardsmith collect domains show academy")
     try:

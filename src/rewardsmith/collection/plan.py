@@ -7,7 +7,7 @@ or too short. Plans are pure: the same queries, profiles, model and seed give th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rewardsmith.collection.domains import DomainProfile
@@ -51,9 +51,12 @@ class Plan:
     def slots(self) -> Iterator[Slot]:
         """All places for an answer, query by query, so that an interrupted collection has whole preferences."""
         for query in self.queries:
-            for profile in self.profiles:
-                for sample in range(1, self.samples + 1):
-                    yield Slot(query, profile, sample)
+            yield from self.slots_of(query)
+
+    def slots_of(self, query: Query) -> list[Slot]:
+        """The places for answers to one query."""
+        samples = range(1, self.samples + 1)
+        return [Slot(query, profile, sample) for profile in self.profiles for sample in samples]
 
     def request(self, slot: Slot) -> Request:
         """What is sent for a slot."""
@@ -67,6 +70,10 @@ class Plan:
     def planned(self, slot: Slot) -> Planned:
         """The slot's request as the journal keeps it."""
         return Planned(slot.key, slot.profile.name, content_hash([m.model_dump() for m in slot.query.prompt]))
+
+    def to_ask(self, slots: Iterable[Slot]) -> Iterator[tuple[Planned, Request]]:
+        """The slots' requests, as the journal keeps them and as they are sent."""
+        return ((self.planned(slot), self.request(slot)) for slot in slots)
 
     def settings(self) -> dict[str, str]:
         """The fingerprint's parts: what answers depend on besides their query. More samples, queries or domains only

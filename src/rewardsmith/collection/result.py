@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from rewardsmith.collection.keyness import KeyWord
-from rewardsmith.errors import DataError
-from rewardsmith.evaluation.result import Count, ResultPart
+from rewardsmith.evaluation.result import Count, ResultPart, load_typed
 from rewardsmith.preferences.audit import AuditReport
 
 
@@ -82,10 +81,5 @@ class CollectionResult(ResultPart):
 
 
 def load_collection(path: Path) -> CollectionResult:
-    """Reads a result file. Raises DataError for one that is none."""
-    try:
-        return CollectionResult.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"there is no {path}; it is written at the end of: rewardsmith collect") from error
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: is no result of a collection ({str(error).splitlines()[0]})") from error
+    """Reads a collection's `result.json`; raises DataError for any other file."""
+    return load_typed(path, CollectionResult, "collect", "that of a collection")

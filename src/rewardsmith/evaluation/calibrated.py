@@ -9,10 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from rewardsmith.errors import DataError
-from rewardsmith.evaluation.result import CalibrationBin, Count, ResultPart, Share
+from rewardsmith.evaluation.result import CalibrationBin, Count, ResultPart, Share, load_typed
 
 Interval = tuple[float, float]
 
@@ -76,11 +75,4 @@ class CalibrationResult(ResultPart):
 
 def load_calibration(path: Path) -> CalibrationResult:
     """Reads `calibration/result.json` of a calibrated model; raises DataError for any other file."""
-    try:
-        return CalibrationResult.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); name that of a calibrated model") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise DataError(f"{path}: no result of calibrate that this version reads ({where}: {first['msg']})") from error
+    return load_typed(path, CalibrationResult, "calibrate", "that of a calibrated model")

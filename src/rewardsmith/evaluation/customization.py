@@ -8,10 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from rewardsmith.errors import DataError
-from rewardsmith.evaluation.result import Count, ResultPart, Verdict
+from rewardsmith.evaluation.result import Count, ResultPart, Verdict, load_typed
 
 NO_METHOD = "none"
 """Method of a run that gives the general model back."""
@@ -90,11 +89,4 @@ class Customization(ResultPart):
 
 def load_customization(path: Path) -> Customization:
     """Reads `result.json` of a customisation; raises DataError for any other file."""
-    try:
-        return Customization.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); name the folder of a customize run") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise DataError(f"{path}: no result of customize that this version reads ({where}: {first['msg']})") from error
+    return load_typed(path, Customization, "customize", "the folder of a customize run")

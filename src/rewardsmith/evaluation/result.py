@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,6 +25,9 @@ Count = Annotated[int, Field(ge=0)]
 
 class ResultPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+Typed = TypeVar("Typed", bound=ResultPart)
 
 
 class Baseline(ResultPart):
@@ -169,6 +172,18 @@ def load_result(path: str | Path) -> EvaluationResult:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{path}: not a version {VERSION} result, field '{where}': {first['msg']}") from error
+
+
+def load_typed(path: Path, kind: type[Typed], command: str, owner: str) -> Typed:
+    """Reads the result file that `command` wrote; raises DataError for any other, and names what to give instead."""
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); name {owner}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise DataError(f"{path}: no result of {command} that this version reads ({where}: {first['msg']})") from error
 
 
 def _check_version(path: str | Path, data: Any) -> None:

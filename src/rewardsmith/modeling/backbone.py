@@ -284,18 +284,10 @@ def load_language_model(name: str, config: PreTrainedConfig, dtype: Precision) -
     Raises:
         ModelError: the weights cannot be read, some are missing, or the architecture has no such class.
     """
-    auto: Any = AutoModelForCausalLM
-    try:
-        with quiet():
-            network, report = auto.from_pretrained(
-                name, config=config, dtype=getattr(torch, dtype), output_loading_info=True
-            )
-    except LOAD_ERRORS as error:
-        raise ModelError(f"{name!r} cannot be loaded as a language model: {first_line(error)}") from error
-    if report["missing_keys"]:
-        missing = min(report["missing_keys"])
-        raise ModelError(f"{name!r} is no whole language model: it lacks, for example, {missing!r}")
-    return cast(PreTrainedModel, network)
+    network, missing = _language_model(name, config, dtype)
+    if missing:
+        raise ModelError(f"{name!r} is no whole language model: it lacks, for example, {min(missing)!r}")
+    return network
 
 
 def load_lm_head(name: str, dtype: Precision) -> nn.Linear:
@@ -306,19 +298,25 @@ def load_lm_head(name: str, dtype: Precision) -> nn.Linear:
     """
     config = load_config(name)
     cut_depth(config.get_text_config(), 1)
+    language_model, missing = _language_model(name, config, dtype)
+    head = cast(Any, language_model).get_output_embeddings()
+    drawn = [weight for key, weight in language_model.named_parameters() if key in missing]
+    if not isinstance(head, nn.Linear) or any(weight is head.weight for weight in drawn):
+        raise ModelError(f"{name!r} has no language-modelling head; set imitation to 0 or name the original backbone")
+    return head
+
+
+def _language_model(name: str, config: PreTrainedConfig, dtype: Precision) -> tuple[PreTrainedModel, set[str]]:
+    """The model, and the weights that its checkpoint lacks."""
     auto: Any = AutoModelForCausalLM
     try:
         with quiet():
-            language_model, report = auto.from_pretrained(
+            network, report = auto.from_pretrained(
                 name, config=config, dtype=getattr(torch, dtype), output_loading_info=True
             )
     except LOAD_ERRORS as error:
         raise ModelError(f"{name!r} cannot be loaded as a language model: {first_line(error)}") from error
-    head = language_model.get_output_embeddings()
-    drawn = [weight for key, weight in language_model.named_parameters() if key in report["missing_keys"]]
-    if not isinstance(head, nn.Linear) or any(weight is head.weight for weight in drawn):
-        raise ModelError(f"{name!r} has no language-modelling head; set imitation to 0 or name the original backbone")
-    return head
+    return cast(PreTrainedModel, network), set(report["missing_keys"])
 
 
 def precision_of(config: PreTrainedConfig) -> Precision:

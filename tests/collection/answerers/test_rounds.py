@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from rewardsmith.collection.answerers.making import ServerAnswerer, make_answerer
+from rewardsmith.collection.answerers.making import make_answerer
+from rewardsmith.collection.answerers.one_by_one import ServerAnswerer
 from rewardsmith.collection.answerers.pricing import FREE, Price
 from rewardsmith.collection.answerers.rounds import Manners
 from rewardsmith.collection.answerers.server import Server
@@ -183,14 +184,14 @@ def test_batches_are_waited_for_over_restarts(server: ChatServer, tmp_path: Path
 
     def batch_answerer():
         made = make_answerer("tiny-model", server.url, QUICK, None, batch=True)
-        made._poll = 0.01
+        made.poll_seconds = 0.01
         return made
 
     server.polls_until_done = 10**9
     script = (
         "from rewardsmith.collection.collect import *\nfrom rewardsmith.collection.answerers.making import *\n"
         f"o = CollectOptions.model_validate_json({OPTIONS.model_dump_json()!r})\n"
-        f"a = make_answerer('tiny-model', {server.url!r}, Manners(), None, batch=True)\na._poll = 0.01\n"
+        f"a = make_answerer('tiny-model', {server.url!r}, Manners(), None, batch=True)\na.poll_seconds = 0.01\n"
         f"collect(prepare({source!r}, o, 'tiny-model'), o, a, Path({str(tmp_path / 'out')!r}))\n"
     )
     waiting = subprocess.Popen([sys.executable, "-c", script])
@@ -219,7 +220,7 @@ def test_what_a_batch_did_not_answer_is_owed(server: ChatServer, tmp_path: Path)
 _SCRIPT = """
 import sys
 from pathlib import Path
-from rewardsmith.collection.answerers.making import ServerAnswerer
+from rewardsmith.collection.answerers.one_by_one import ServerAnswerer
 from rewardsmith.collection.answerers.rounds import Manners
 from rewardsmith.collection.collect import (
     CHANGES_ANSWERS,

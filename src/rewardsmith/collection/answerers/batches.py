@@ -13,46 +13,33 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rewardsmith.collection.answerers.base import Outcome
-from rewardsmith.collection.answerers.pricing import FREE, Price, estimated_prompt_tokens, most_it_can_cost
-from rewardsmith.collection.answerers.rounds import Manners
-from rewardsmith.collection.answerers.server import Server, Trouble
+from rewardsmith.collection.answerers.one_by_one import ServerAnswerer
+from rewardsmith.collection.answerers.pricing import FREE, most_it_can_cost
+from rewardsmith.collection.answerers.server import Trouble
 from rewardsmith.collection.journal import Attempt, Journal
 from rewardsmith.collection.requests import Answer, Request
-from rewardsmith.errors import UserError
 from rewardsmith.preferences.record import content_hash
 
 MOST_IN_A_BATCH = 10_000
-POLL_SECONDS = 20.0
 DISCOUNT = 0.5
 """What a batch costs, as a share of the same requests asked one by one."""
 _OVER = ("completed", "failed", "expired", "cancelled")
 
 
-class BatchAnswerer:
-    """A server that takes batches."""
+class BatchAnswerer(ServerAnswerer):
+    """A server, through its batch API."""
 
-    def __init__(self, server: Server, manners: Manners, price: Price | None) -> None:
-        """Raises UserError where a limit of cost is set and nobody said what tokens cost."""
-        if manners.max_cost is not None and price is None:
-            raise UserError(f"--max-cost needs the price of '{server.model}': name a price file with --prices")
-        self._server, self._manners, self._price = server, manners, price
-        self._poll = POLL_SECONDS
-
-    @property
-    def model(self) -> str:
-        return self._server.model
+    poll_seconds = 20.0
 
     def ask(self, owed: Sequence[Request], journal: Journal, tell: Callable[[Answer], None]) -> Outcome:
         return asyncio.run(self._ask(list(owed), journal, tell))
 
     def price(self, prompt_tokens: float, completion_tokens: float) -> float | None:
-        return None if self._price is None else DISCOUNT * self._price.of(prompt_tokens, completion_tokens)
+        full = super().price(prompt_tokens, completion_tokens)
+        return None if full is None else DISCOUNT * full
 
     def seconds(self, prompt_tokens: float, completion_tokens: float) -> tuple[float, str]:
         return 24 * 3600.0, "the provider answers a batch within a day"
-
-    def prompt_tokens(self, requests: Sequence[Request]) -> float:
-        return sum(map(estimated_prompt_tokens, requests))
 
     async def _ask(self, owed: list[Request], journal: Journal, tell: Callable[[Answer], None]) -> Outcome:
         outcome = Outcome()
@@ -103,7 +90,7 @@ class BatchAnswerer:
         client, begun = self._server.client, time.monotonic()
         batch = await self._retried(lambda: client.batches.retrieve(batch_id))
         while batch.status not in _OVER:
-            await asyncio.sleep(self._poll)
+            await asyncio.sleep(self.poll_seconds)
             batch = await self._retried(lambda: client.batches.retrieve(batch_id))
         answered = set()
         for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
@@ -154,5 +141,4 @@ class BatchAnswerer:
             except Trouble as trouble:
                 if trouble.then != "again" or tried == self._manners.retries:
                     raise
-                wait = trouble.retry_after if trouble.retry_after is not None else self._manners.first_wait * 2**tried
-                await asyncio.sleep(wait)
+                await asyncio.sleep(self._manners.pause(tried, trouble.retry_after))

@@ -1,4 +1,4 @@
-"""The answerers: a server asked request by request, and a model on this machine. (A server's batches: `batches`.)"""
+"""The answerer for a model's name, and the one for a model on this machine (servers: `one_by_one`, `batches`)."""
 
 from __future__ import annotations
 
@@ -8,47 +8,16 @@ from pathlib import Path
 
 from rewardsmith.collection.answerers.base import LOCAL, Answerer, Outcome
 from rewardsmith.collection.answerers.batches import BatchAnswerer
-from rewardsmith.collection.answerers.pricing import FREE, Price, estimated_prompt_tokens, load_prices
-from rewardsmith.collection.answerers.rounds import Manners, ask_server
+from rewardsmith.collection.answerers.one_by_one import ServerAnswerer
+from rewardsmith.collection.answerers.pricing import FREE, estimated_prompt_tokens, load_prices
+from rewardsmith.collection.answerers.rounds import Manners
 from rewardsmith.collection.answerers.server import Server, is_local
 from rewardsmith.collection.journal import Attempt, Journal
 from rewardsmith.collection.requests import Answer, Request
 from rewardsmith.errors import UserError
 
-TOKENS_PER_STREAM = 40.0
-"""Tokens a second that a server gives each request, where nothing was measured."""
 LOCAL_TOKENS = 400.0
 """Tokens a second of the embedded model on two cores, about (600 in bfloat16 where nothing else runs)."""
-
-
-class ServerAnswerer:
-    """A server, many requests at once."""
-
-    def __init__(self, server: Server, manners: Manners, price: Price | None) -> None:
-        """Raises UserError where a limit of cost is set and nobody said what tokens cost."""
-        if manners.max_cost is not None and price is None:
-            raise UserError(
-                f"--max-cost needs the price of '{server.model}': add it to a copy of the price file, and name that "
-                "with --prices"
-            )
-        self._server, self._manners, self._price = server, manners, price
-
-    @property
-    def model(self) -> str:
-        return self._server.model
-
-    def ask(self, owed: Sequence[Request], journal: Journal, tell: Callable[[Answer], None]) -> Outcome:
-        return ask_server(self._server, owed, journal, self._manners, self._price or FREE, tell)
-
-    def price(self, prompt_tokens: float, completion_tokens: float) -> float | None:
-        return None if self._price is None else self._price.of(prompt_tokens, completion_tokens)
-
-    def seconds(self, prompt_tokens: float, completion_tokens: float) -> tuple[float, str]:
-        rate = TOKENS_PER_STREAM * self._manners.concurrency
-        return completion_tokens / rate, f"at {TOKENS_PER_STREAM:g} tokens/s for each of {self._manners.concurrency}"
-
-    def prompt_tokens(self, requests: Sequence[Request]) -> float:
-        return sum(map(estimated_prompt_tokens, requests))
 
 
 class LocalAnswerer:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rewardsmith.collection.requests import Request
 from rewardsmith.errors import DataError
+from rewardsmith.files import read_yaml
 
 SHIPPED = Path(__file__).parent / "prices.yaml"
 CHARACTERS_PER_TOKEN = 4.0
@@ -37,19 +37,13 @@ def load_prices(path: Path | None) -> dict[str, Price]:
     """Prices by model. Raises DataError for a file that is none."""
     source = path or SHIPPED
     try:
-        raw = yaml.safe_load(source.read_text(encoding="utf-8"))
-        return TypeAdapter(dict[str, Price]).validate_python(raw)
+        return TypeAdapter(dict[str, Price]).validate_python(read_yaml(source))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise DataError(
             f"{source}: {where}: {first['msg']}; write prices as: model: {{input: 1.0, output: 2.0}}"
         ) from (error)
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise DataError(f"{source}{line}: is not valid YAML ({error.problem}); mend it there") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DataError(f"{source}: cannot be read ({error})") from error
 
 
 def estimated_prompt_tokens(request: Request) -> int:

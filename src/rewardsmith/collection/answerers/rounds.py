@@ -34,6 +34,13 @@ class Manners:
     first_wait: float = 1.0
     """Seconds before the first retry; each further one waits twice as long, with jitter."""
 
+    def pause(self, tried: int, retry_after: float | None) -> float:
+        """Seconds to wait after the attempt number `tried` (from 0) failed: what the server says, or else our own."""
+        if retry_after is not None:
+            return retry_after
+        longest = min(LONGEST_WAIT, self.first_wait * 2**tried)
+        return random.uniform(longest / 2, longest)  # jitter: or all come back at once
+
 
 def ask_server(
     server: Server,
@@ -149,13 +156,9 @@ class _Round:
             self._outcome.stopped, self._outcome.stop_kind = reason, kind
 
     async def _back_off(self, tried: int, trouble: Trouble) -> None:
-        if trouble.retry_after is not None:
-            if trouble.kind == "429":  # the server means everyone
-                self._not_before = max(self._not_before, time.monotonic() + trouble.retry_after)
-            await asyncio.sleep(trouble.retry_after)
-            return
-        longest = min(LONGEST_WAIT, self._manners.first_wait * 2**tried)
-        await asyncio.sleep(random.uniform(longest / 2, longest))  # jitter: or all come back at once
+        if trouble.retry_after is not None and trouble.kind == "429":  # the server means everyone
+            self._not_before = max(self._not_before, time.monotonic() + trouble.retry_after)
+        await asyncio.sleep(self._manners.pause(tried, trouble.retry_after))
 
     async def _wait_turn(self) -> None:
         while (wait := self._not_before - time.monotonic()) > 0:

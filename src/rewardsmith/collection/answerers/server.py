@@ -183,9 +183,7 @@ class Server:
 
 def address_warning(base_url: str) -> str | None:
     """A warning where queries and key would travel unencrypted to another machine."""
-    address = urlparse(base_url)
-    host = address.hostname or ""
-    if address.scheme == "https" or host in ("localhost", "::1") or host.startswith("127."):
+    if urlparse(base_url).scheme == "https" or is_local(base_url):
         return None
     return f"{base_url} is neither HTTPS nor this machine: queries, answers and the key travel unencrypted"
 

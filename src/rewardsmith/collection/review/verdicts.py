@@ -7,7 +7,6 @@ nothing of terminals (see `screen`) or of other tools (see `exchange`).
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rewardsmith.collection.outputs import PREFERENCES
 from rewardsmith.collection.review.agreement import Ratings, bootstrap_interval, cohens_kappa, krippendorffs_alpha
 from rewardsmith.errors import DataError, UserError
+from rewardsmith.files import append_lines
 from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.record import Preference, response_text
 from rewardsmith.preferences.splitting import hash_share
@@ -137,13 +137,7 @@ class ReviewFile:
 
     def add(self, reviews: Sequence[Review]) -> None:
         """Appends verdicts, durably."""
-        self.path.parent.mkdir(exist_ok=True)
-        before = self.path.read_bytes() if self.path.is_file() else b""
-        with open(self.path, "ab") as file:
-            file.truncate(before.rfind(b"\n") + 1)  # a line that a kill tore
-            file.write("".join(r.model_dump_json(exclude_none=True) + "\n" for r in reviews).encode())
-            file.flush()
-            os.fsync(file.fileno())
+        append_lines(self.path, [review.model_dump_json(exclude_none=True) for review in reviews])
 
 
 def all_reviews(folder: Path) -> dict[str, dict[str, Review]]:

@@ -7,12 +7,12 @@ nothing. A torn line and a prompt that failed are owed again. Knows nothing of s
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rewardsmith.errors import DataError
 from rewardsmith.evaluation.scored import ScoredPreference, Scorer, score_preferences
+from rewardsmith.files import append_lines
 from rewardsmith.preferences.record import Preference, content_hash
 
 CHUNK = 32
@@ -46,7 +46,8 @@ def score_with_journal(
         records = score_preferences(scorer, [preferences[k] for k in chunk])
         scored.update(zip(chunk, records, strict=True))
         if journal is not None:
-            _append(journal, {keys[k]: scored[k].rewards for k in chunk})
+            given = {keys[k]: scored[k].rewards for k in chunk if scored[k].rewards is not None}
+            append_lines(journal, [json.dumps({"key": key, "rewards": rewards}) for key, rewards in given.items()])
         on_progress(sum(len(preferences[k].responses) for k in chunk))
     return [scored[k] for k in range(len(preferences))], len(found)
 
@@ -63,14 +64,3 @@ def _read(path: Path) -> dict[str, list[float]]:
     if not known and len(lines) > 1:
         raise DataError(f"{path} is there and holds no rewards; remove it, or name another --out")
     return known
-
-
-def _append(path: Path, rewards: dict[str, tuple[float, ...] | None]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps({"key": key, "rewards": found}) for key, found in rewards.items() if found is not None]
-    with path.open("ab+") as file:
-        if file.seek(0, os.SEEK_END):
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # a torn line must not swallow the next one
-                file.write(b"\n")
-        file.write("".join(f"{line}\n" for line in lines).encode())
