@@ -28,6 +28,7 @@ from transformers.utils import logging as transformers_logging
 
 from rewardsmith.batching.tokenizing import ConversationTokenizer
 from rewardsmith.errors import ModelError
+from rewardsmith.hub import hub_fault, is_cached
 from rewardsmith.modeling.embedded import EMBEDDED, embedded_model
 from rewardsmith.modeling.spec import Precision
 from rewardsmith.preferences.record import Message
@@ -69,7 +70,8 @@ def resolve(name: str) -> str:
 
 
 def refuse_missing(name: str) -> None:
-    """Refuses what can only be a folder and is not there, and what is a file.
+    """Refuses what can only be a folder and is not there, what is a file, and a hub model that is not in the local
+    cache while the hub cannot be reached.
 
     Raises:
         ModelError: as said.
@@ -78,6 +80,11 @@ def refuse_missing(name: str) -> None:
         raise ModelError(f"{name} is a file; name the folder that it is in, a hub model or {EMBEDDED!r}")
     if not Path(name).exists() and (name.startswith(("/", ".", "~")) or name.count("/") > 1):
         raise ModelError(f"there is no folder {name!r}; name a model's folder, a hub model or {EMBEDDED!r}")
+    if not Path(name).exists() and not is_cached(name) and (fault := hub_fault()):
+        raise ModelError(
+            f"there is no folder {name!r}, no such model was downloaded before, and the hub does not answer ({fault}); "
+            "name a model's folder, or run again with a network"
+        )
 
 
 def load_config(name: str) -> PreTrainedConfig:
@@ -100,6 +107,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: there is none, or it is damaged.
     """
+    refuse_missing(name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
     except LOAD_ERRORS as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rewardsmith.errors import DataError, nearest
+from rewardsmith.hub import hub_fault
 
 BATCH_ROWS = 256
 HUB_PREFIX = "hf:"
@@ -59,6 +60,11 @@ def rows_of_folder(folder: Path, split: str | None) -> Iterator[dict[str, Any]]:
 
 def rows_of_hub(name: str) -> Iterator[dict[str, Any]]:
     """Yields the rows of a data set on the Hugging Face hub, streamed."""
+    if fault := hub_fault():
+        raise DataError(
+            f"{name}: no such file or folder here, and the hub does not answer ({fault}); name a file, or run again "
+            "with a network; HF_HUB_OFFLINE=1 before the command reads what `datasets` downloaded before"
+        )
     import datasets
 
     repository, *rest = name.removeprefix(HUB_PREFIX).split(":")
