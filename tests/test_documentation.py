@@ -28,6 +28,14 @@ def test_links_and_pictures_are_there(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
+def test_the_readme_shows_every_column_that_is_printed() -> None:
+    from rewardsmith.reporting.tables import FIGURE_COLUMNS
+
+    block = re.findall(r"```text\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)[0]
+    head = next(line for line in block.splitlines() if "accuracy" in line)
+    assert [cell.strip() for cell in head.strip("┃").split("┃")] == ["set", "model", *FIGURE_COLUMNS]
+
+
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory, run_pages: Callable[..., int]) -> Path:
     """A folder in which every `rewardsmith` line of tutorial and README ran, in order; the demo in small."""
