@@ -38,6 +38,8 @@ def test_rows_with_a_column(tmp_path: Path, column: str) -> None:
     jsonl.write_text("".join(json.dumps({column: t, "id": i, "more": 1}) + "\n" for i, t in enumerate(["A?", "B?"])))
     csv.write_text(f'id,{column}\n0,"A?"\n1,"B?"\n')
     assert texts(jsonl) == texts(csv) == ["A?", "B?"]
+    csv.write_text(f'id;{column}\n0;A?\n1;"B?"\n')
+    assert texts(csv) == ["A?", "B?"]
     assert [q.id for q in load_queries(str(jsonl)).queries] == ["0", "1"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
@@ -132,6 +133,30 @@ def test_csv_numbers_and_empty_cells(tmp_path):
         {"prompt": "7", "margin": 1.5, "better_response_id": 1, "score": "high"},
         {"prompt": "8", "margin": None, "better_response_id": 0, "score": None},
     ]
+
+
+@pytest.mark.parametrize("sep", [",", ";", "\t"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".csv.gz"])
+@pytest.mark.parametrize("columns", [["prompt", "chosen", "rejected"], ["a name, with comma", "b; c", "d"], ["query"]])
+def test_the_delimiter_is_read_off_the_column_names(tmp_path, sep, suffix, columns):
+    import pandas
+
+    texts = ["one; two, three\tfour", 'five "six"; seven', ";;;", "eight,\nnine"]
+    rows = [{name: f"{text} {name}" for name in columns} for text in texts]
+    path = tmp_path / f"x{suffix}"
+    pandas.DataFrame(rows).to_csv(path, index=False, sep=sep, quoting=csv.QUOTE_ALL if len(columns) == 1 else 0)
+    assert [row.value for row in stream_rows(path)] == rows
+
+
+def test_a_semicolon_file_names_the_line_that_is_wrong(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("\ufeffprompt;chosen;rejected\na, b;c;d\ne;f\n", encoding="utf-8")
+    first, second = stream_rows(path)
+    assert first.value == {"prompt": "a, b", "chosen": "c", "rejected": "d"}
+    assert (second.place, second.fault) == ("line 3", "2 cells but 3 columns; quote cells that hold the delimiter")
+    path.write_text('prompt;chosen\n"a"b;c\n')
+    with pytest.raises(DataError, match="line 2: not valid CSV"):
+        list(stream_rows(path))
 
 
 def test_csv_row_of_another_width_is_a_fault(tmp_path):

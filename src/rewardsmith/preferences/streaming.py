@@ -175,8 +175,10 @@ def _object_row(place: str, value: Any) -> Row:
     return Row(place, {}, f"a JSON object is expected, found {type(value).__name__}")
 
 
-def _rows_of_csv(handle: io.BufferedReader, where: str, delimiter: str) -> Iterator[Row]:
+def _rows_of_csv(handle: io.BufferedReader, where: str, usual: str) -> Iterator[Row]:
+    """Rows under their column names; the delimiter is the one that stands between those."""
     csv.field_size_limit(1 << 30)
+    delimiter = _delimiter(handle.peek(1), usual)
     text = io.TextIOWrapper(cast(Any, handle), encoding="utf-8-sig", newline="")
     reader = csv.reader(text, delimiter=delimiter, strict=True)
     try:
@@ -201,6 +203,13 @@ def _rows_of_csv(handle: io.BufferedReader, where: str, delimiter: str) -> Itera
         raise DataError(f"{where}, line {reader.line_num}: not valid CSV ({error})") from error
     finally:
         text.detach()  # or collecting the wrapper would close the file under its owner
+
+
+def _delimiter(start: bytes, usual: str) -> str:
+    """Comma, semicolon or tab, whichever makes the most column names of the first line: texts below hold all three.
+    `usual` where several do."""
+    line = start.decode("utf-8-sig", errors="replace").splitlines()[:1]
+    return max((usual, ",", ";", "\t"), key=lambda delimiter: sum(map(len, csv.reader(line, delimiter=delimiter))))
 
 
 def _csv_row(place: str, columns: list[str], cells: list[str]) -> Row:
