@@ -24,6 +24,11 @@ FIGURES = {
 }  # fmt: skip
 
 
+def _written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
 def _lines(text: str) -> list[Any]:
     return [json.loads(line) for line in text.splitlines()]
 
@@ -100,10 +105,31 @@ def test_inspect_and_audit_speak_json(cli: Cli, pairs: Path) -> None:
     assert json.loads(cli("audit", pairs, "--json").out)["findings"]
 
 
-def test_a_set_audited_against_itself_is_found_out(cli: Cli, pairs: Path) -> None:
-    report = json.loads(cli("audit", pairs, "--against", pairs, "--json").out)
-    grades = {finding["check"]: finding["grade"] for finding in report["findings"]}
-    assert grades["shared_prompts"] == "fail"
+def test_a_set_is_not_audited_against_itself(
+    cli: Cli, pairs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(pairs.parent)
+    (tmp_path / "link.jsonl").symlink_to(pairs)
+    (tmp_path / "copy.jsonl").write_bytes(pairs.read_bytes())
+    for other in (pairs, "pairs.jsonl", "./pairs.jsonl", tmp_path / "link.jsonl"):
+        outcome = cli("audit", "pairs.jsonl", "--against", other)
+        assert outcome.code == 2 and f"--against {other}: that is pairs.jsonl once more" in outcome.err
+    copy = tmp_path / "copy.jsonl"
+    outcome = cli("audit", pairs, "--against", copy, "--against", tmp_path / "." / "copy.jsonl")
+    assert outcome.code == 2 and "once more" in outcome.err
+    report = json.loads(cli("audit", pairs, "--against", copy, "--json").out)
+    assert next(f["grade"] for f in report["findings"] if f["check"] == "shared_prompts") == "fail"
+
+
+def test_inspect_counts_each_annotator_s_records(cli: Cli, tmp_path: Path) -> None:
+    rows = [{"prompt": f"{k}?", "chosen": "a", "rejected": "b", "user": "ann" if k % 3 else "bob"} for k in range(9)]
+    file = _written(tmp_path / "votes.jsonl", rows)
+    assert json.loads(cli("inspect", file, "--json").out)["domains"] == {"general": 9}
+    assert json.loads(cli("inspect", file, "--by", "annotator", "--json").out)["domains"] == {"ann": 6, "bob": 3}
+    assert "domains     ann 6, bob 3" in cli("inspect", file, "--by", "annotator").out
+    file = _written(tmp_path / "nobody.jsonl", [row | {"user": None} for row in rows])
+    outcome = cli("inspect", file, "--by", "annotator")
+    assert outcome.code == 2 and "names no annotator" in outcome.err and "Traceback" not in outcome.err
 
 
 def test_a_strict_audit_exits_1(cli: Cli, tmp_path: Path) -> None:

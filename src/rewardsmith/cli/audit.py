@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from rewardsmith.cli.options import Domain, Format, OnError, OnErrorOption, Source, print_notes, stdout
-
-
-class By(StrEnum):
-    """What the checks are made apart for."""
-
-    domain = "domain"
-    annotator = "annotator"
+from rewardsmith.cli.options import By, Domain, Format, OnError, OnErrorOption, Source, print_notes, stdout
 
 
 def audit(
@@ -46,12 +38,17 @@ def audit(
     rewardsmith audit pairs.jsonl --model embedded --max-length 512
     rewardsmith audit votes.jsonl --by annotator
     """
-    from rewardsmith.errors import RewardsmithError
+    from rewardsmith.errors import RewardsmithError, UserError
     from rewardsmith.preferences.audit import audit_preferences
     from rewardsmith.preferences.reading import load_preferences, with_annotator_domains
-    from rewardsmith.preferences.sample import located
+    from rewardsmith.preferences.sample import located, real_place
     from rewardsmith.reporting.audit import audit_text
 
+    places = {real_place(source): source}
+    for name in against or []:
+        if (place := real_place(name)) in places:
+            raise UserError(f"--against {name}: that is {places[place]} once more; name another set, or leave it out")
+        places[place] = name
     loaded = load_preferences(located(source), format=format, domain=domain, on_error=on_error.value)
     preferences = with_annotator_domains(loaded.preferences) if by is By.annotator else loaded.preferences
     others = {name: load_preferences(located(name)).preferences for name in against or []}

@@ -21,6 +21,13 @@ class OnError(StrEnum):
     skip = "skip"
 
 
+class By(StrEnum):
+    """Whose preferences are looked at apart."""
+
+    domain = "domain"
+    annotator = "annotator"
+
+
 Format = Annotated[str | None, typer.Option("--format", help="Format of the file; default: detected, and said.")]
 Domain = Annotated[str | None, typer.Option("--domain", help="Only this domain (for raw DSP: whose answer is best).")]
 OnErrorOption = Annotated[OnError, typer.Option("--on-error", help="At a bad row: stop, or skip and count it.")]

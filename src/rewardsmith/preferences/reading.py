@@ -284,9 +284,11 @@ def load_preferences(
 
 def with_annotator_domains(preferences: Iterable[Preference]) -> list[Preference]:
     """The same records, each in its annotator's own domain. Raises DataError for a record that names nobody."""
-    result = []
-    for preference in preferences:
-        if preference.annotator is None:
-            raise DataError(f"record {preference.id}: it names no annotator, so it can not be given a person's domain")
-        result.append(preference.model_copy(update={"domain": preference.annotator}))
-    return result
+    return [in_annotator_domain(preference) for preference in preferences]
+
+
+def in_annotator_domain(preference: Preference) -> Preference:
+    """The record in its annotator's own domain. Raises DataError where it names nobody."""
+    if preference.annotator is None:
+        raise DataError(f"record {preference.id}: it names no annotator, so it can not be given a person's domain")
+    return preference.model_copy(update={"domain": preference.annotator})

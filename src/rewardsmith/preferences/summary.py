@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from rewardsmith.preferences.reading import OnError, read_preferences
+from rewardsmith.preferences.reading import OnError, in_annotator_domain, read_preferences
 from rewardsmith.preferences.record import Preference, response_text
 from rewardsmith.preferences.sample import located
 
@@ -26,7 +26,7 @@ class FileSummary(BaseModel):
     prompts: int
     pairs: int = Field(description="Pairs that rank something.")
     responses: dict[int, int] = Field(description="Number of records by number of responses.")
-    domains: dict[str, int]
+    domains: dict[str, int] = Field(description="Records of each domain; of each annotator where that was asked for.")
     annotators: int
     turns: dict[int, int] = Field(description="Number of records by number of prompt messages.")
     words: dict[str, float] = Field(description="Mean words of prompts, of best and of other responses.")
@@ -59,11 +59,20 @@ class FileSummary(BaseModel):
 
 
 def summarise_file(
-    source: str, *, format: str | None = None, domain: str | None = None, on_error: OnError = "stop", examples: int = 1
+    source: str,
+    *,
+    format: str | None = None,
+    domain: str | None = None,
+    by: Literal["domain", "annotator"] = "domain",
+    on_error: OnError = "stop",
+    examples: int = 1,
 ) -> FileSummary:
-    """Reads the whole file once. Raises DataError as reading does."""
+    """Reads the whole file once; by annotator, each record stands in its annotator's domain.
+
+    Raises DataError as reading does, and for a record that names no annotator where they are asked for.
+    """
     reader = read_preferences(located(source), format=format, domain=domain, on_error=on_error)
-    records = iter(reader)
+    records = map(in_annotator_domain, reader) if by == "annotator" else iter(reader)
     first = list(itertools.islice(records, max(examples, 1)))
     responses: Counter[int] = Counter()
     domains: Counter[str] = Counter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from rewardsmith.errors import DataError, UserError, nearest
 from rewardsmith.preferences.mixing import mix_preferences, take_preferences
 from rewardsmith.preferences.reading import load_preferences, with_annotator_domains
 from rewardsmith.preferences.record import GENERAL, Preference
-from rewardsmith.preferences.sample import located
+from rewardsmith.preferences.sample import located, real_place
 from rewardsmith.preferences.splitting import split_preferences
 from rewardsmith.training.recipe import DataSpec, EnrichmentSpec, Recipe, StageSpec
 
@@ -110,8 +109,7 @@ def _refuse_twice(data: dict[str, DataSpec]) -> None:
     """The same preferences under two names would be counted, or trained on and measured, twice."""
     seen: dict[str, list[tuple[str, str | None]]] = {}
     for name, spec in data.items():
-        place = located(spec.path)
-        others = seen.setdefault(os.path.realpath(place) if os.path.exists(place) else place, [])
+        others = seen.setdefault(real_place(spec.path), [])
         for other, domain in others:
             if spec.domain == domain or None in (spec.domain, domain):
                 raise UserError(f"data.{other} and data.{name} are the same file {spec.path}; name it once")

@@ -5,6 +5,7 @@ Written for this project, one by one; small enough to train on two cores in minu
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rewardsmith.errors import UserError, nearest
@@ -30,3 +31,9 @@ def sample_path(name: str) -> Path:
 def located(source: str) -> str:
     """A file's path for `sample:NAME`; any other source as it is."""
     return str(sample_path(source)) if source.startswith(SAMPLE_PREFIX) else source
+
+
+def real_place(source: str) -> str:
+    """One spelling of a source: `a.jsonl`, `./a.jsonl` and a link give the same; what is no file stays as it is."""
+    place = located(source)
+    return os.path.realpath(place) if os.path.exists(place) else place
