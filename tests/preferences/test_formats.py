@@ -297,6 +297,23 @@ CASES = {
         {"id": "30", "response_names": ["m", "n"], "metadata": {"subset": "alpacaeval-easy"}},
         "chosen",
     ),
+    "llamafactory": Case(
+        "llamafactory",
+        {"conversations": [{"from": "system", "value": "s"}, {"from": "human", "value": "q"}]}
+        | {"chosen": {"from": "gpt", "value": "a"}, "rejected": {"from": "gpt", "value": "b"}},
+        [{"role": "system", "content": "s"}, user("q")],
+        ["a", "b"],
+        [1.0, 0.0],
+        broken="rejected",
+    ),
+    "llamafactory-alpaca": Case(
+        "llamafactory-alpaca",
+        {"instruction": "q", "input": "x", "chosen": "a", "rejected": "b", "system": "s", "history": [["h", "i"]]},
+        [{"role": "system", "content": "s"}, user("h"), answer("i"), user("q\nx")],
+        ["a", "b"],
+        [1.0, 0.0],
+        broken="chosen",
+    ),
     "people's own pairs": Case(
         "personal-pairs",
         {"user": "prism-1", "profile": "P", "prompt": "q", "chosen": "a", "rejected": "b"},

@@ -132,6 +132,18 @@ def test_pair_targets_keep_every_ranked_pair_or_count_it(tmp_path, records, to):
 
 
 @round_trip
+@given(record_lists(forked=False), st.sampled_from(["llamafactory", "llamafactory-alpaca"]))
+def test_llamafactory_files_are_read_back(tmp_path, records, to):
+    records = [r.model_copy(update={"margin": None}) for r in records if r.pairs()]
+    if records:
+        path = tmp_path / "out.json"
+        write_preferences(records, path, to=to, overwrite=True)
+        loaded = load_preferences(path)
+        assert loaded.format == to
+        assert ranked(loaded.preferences) == ranked(records)
+
+
+@round_trip
 @given(record_lists(forked=False, plain_scores=True, most=2))
 def test_trl_returns_prompt_and_responses_as_they_were(tmp_path, records):
     records = [r for r in records if r.pairs()]
