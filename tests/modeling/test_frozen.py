@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -168,5 +169,23 @@ def test_the_longest_unused_stores_make_room(tmp_path: Path) -> None:
         store.put({"a": np.ones((100, 1), np.float32)})
         store.close()
         os.utime(tmp_path / name, (n, n))
-    make_room(tmp_path, limit=1000)
+    make_room(tmp_path, keep="", limit=1000)
     assert [f.name for f in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_store_that_is_wanted_or_written_makes_no_room(tmp_path: Path) -> None:
+    stores = {name: StateStore(tmp_path / name, 1) for name in ("wanted", "written", "idle")}
+    for store in stores.values():
+        store.put({"a": np.ones((100, 1), np.float32)})
+    stores["wanted"].close()
+    stores["idle"].close()
+    make_room(tmp_path, keep="wanted", limit=0)
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["wanted", "written"]
+    assert stores["written"].get("a") is not None
+
+
+def test_a_removed_store_is_still_read(tmp_path: Path) -> None:
+    store = StateStore(tmp_path / "s", 1)
+    store.put({"a": np.ones((3, 1), np.float32)})
+    shutil.rmtree(tmp_path / "s")
+    np.testing.assert_array_equal(store.get("a"), np.ones((3, 1)))

@@ -12,7 +12,8 @@ import torch
 from rewardsmith.evaluation.customization import NO_METHOD
 from rewardsmith.evaluation.pairs import FloatArray
 from rewardsmith.modeling.features import FeatureBank
-from rewardsmith.modeling.paths import interpolated, with_residual
+from rewardsmith.modeling.paths import interpolated, shared_layers, with_residual
+from rewardsmith.modeling.reuse import reused_layers
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.record import Preference
 
@@ -77,8 +78,10 @@ class PathOption(Option):
     end: RewardModel = field(repr=False)
 
     def rewards(self, preferences: Sequence[Preference]) -> list[list[float]]:
-        """Runs the backbone."""
-        return self.model().score_preferences(preferences)
+        """Runs the layers that differ from the general model's; the states below them are computed once for all."""
+        model = self.model()
+        with reused_layers(model, shared_layers(self.general, self.end)):
+            return model.score_preferences(preferences)
 
     def model(self) -> RewardModel:
         """A copy with the mixed weights."""

@@ -43,6 +43,7 @@ from rewardsmith.evaluation.result import Verdict
 from rewardsmith.evaluation.scored import ScoredPreference
 from rewardsmith.modeling.features import FeatureBank
 from rewardsmith.modeling.frozen import digest_of
+from rewardsmith.modeling.reuse import reused_layers
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.modeling.scoring import progress
 from rewardsmith.preferences.candidates import of_domain
@@ -134,7 +135,7 @@ def customize(
     bank = FeatureBank(model)
     try:
         shop = Workshop(model, general, bank, parts, domain, out, seed, say)
-        _fill(shop)
+        _fill(shop, names)
         judged = _candidates(shop, names, question, folder, started + 60 * minutes, len(names) > 1)
         path = _path(judged, folder)
         certified, verdicts = _walk(path, shop, question, folder)
@@ -171,11 +172,16 @@ def _state(
     }
 
 
-def _fill(shop: Workshop) -> None:
-    """Computes the features of all that will be asked for, with a bar."""
+def _fill(shop: Workshop, names: Sequence[str]) -> None:
+    """Computes the features of all that will be asked for, with a bar; on the way there, what methods that train will
+    read of the layers that they leave as they are."""
+    depth = max(METHODS[name].frozen_layers(shop.general) for name in names)
     every = [p for part in shop.parts.custom.values() for p in part] + shop.anchors()
     every += [p for part in (CHOOSE, CERTIFY, TEST) for p in shop.parts.pooled(part)]
-    with progress(shop.console, "the general model reads the preferences", len(every)) as advance:
+    with (
+        reused_layers(shop.general, depth),
+        progress(shop.console, "the general model reads the preferences", len(every)) as advance,
+    ):
         shop.bank.fill(every, advance)
 
 

@@ -64,6 +64,9 @@ class Method(Protocol):
     def seconds(self, shop: Workshop) -> float:
         """What it is expected to take, scoring apart."""
 
+    def frozen_layers(self, general: RewardModel) -> int:
+        """How many layers keep the general model's weights while those above train; 0 where nothing is run twice."""
+
     def candidates(self, shop: Workshop) -> Iterator[Option]:
         """Its models, each path from its end inwards."""
 
@@ -83,6 +86,10 @@ class Residual:
         """Next to nothing."""
         return 0.0
 
+    def frozen_layers(self, general: RewardModel) -> int:
+        """None: what the last layer reads is kept instead."""
+        return 0
+
     def candidates(self, shop: Workshop) -> Iterator[Option]:
         """A path for every pull and ridge."""
         train, general = shop.parts.custom[TRAIN], shop.anchors()
@@ -98,7 +105,11 @@ class Residual:
 
 @dataclass(frozen=True)
 class Trained:
-    """A custom stage of a recipe from the general model, and the straight path between the two."""
+    """A custom stage of a recipe from the general model, and the straight path between the two.
+
+    The embeddings and the lower layers stay as they are: what they give for a text is computed once and kept on disk,
+    for all epochs, methods, seeds and strengths.
+    """
 
     name: str
     summary: str
@@ -106,6 +117,8 @@ class Trained:
     """Keys of the stage beside the common ones."""
     enriched: bool = False
     """Whether as many general preferences are mixed in as there are custom ones."""
+    trained_share: float = 0.25
+    """Share of the layers that train: the upper ones."""
     strengths: tuple[float, ...] = (1.0, 0.7, 0.4, 0.2)
 
     def seconds(self, shop: Workshop) -> float:
@@ -122,6 +135,10 @@ class Trained:
         trained = RewardModel.from_pretrained(run.model(name))
         for strength in self.strengths:
             yield PathOption(self.name, {}, strength, shop.general, trained)
+
+    def frozen_layers(self, general: RewardModel) -> int:
+        """All but the share that trains."""
+        return int(general.inner.config.get_text_config().num_hidden_layers * (1 - self.trained_share))
 
     def _recipe(self, shop: Workshop) -> Recipe:
         """The stage as a recipe on the train parts, which it writes for it."""
@@ -141,6 +158,7 @@ class Trained:
             "domains": [shop.domain],
             "start": str(Path(shop.general_name).resolve()) if Path(shop.general_name).exists() else shop.general_name,
             "sets": [CUSTOM],
+            "freeze_layers": self.frozen_layers(shop.general),
             **_STAGE,
             **changes,
         }
@@ -173,18 +191,23 @@ METHODS: dict[str, Method] = {
     "head": Residual("head", "a residual head on the custom preferences alone", (0.0,)),
     "distillation": Trained(
         "distillation",
-        "all weights; general prompts keep the general model's verdicts (no labels needed)",
+        "the upper layers; general prompts keep the general model's verdicts (no labels needed)",
         {"losses": {"distillation": 1.0}},
         enriched=True,
     ),
     "enrichment": Trained(
-        "enrichment", "all weights; as many general preferences mixed in as custom ones", {}, enriched=True
+        "enrichment", "the upper layers; as many general preferences mixed in as custom ones", {}, enriched=True
     ),
     "imitation": Trained(
-        "imitation", "all weights; the language-modelling loss on preferred responses", {"losses": {"imitation": 0.1}}
+        "imitation",
+        "the upper layers; the language-modelling loss on preferred responses",
+        {"losses": {"imitation": 0.1}},
     ),
-    "l2-sp": Trained("l2-sp", "all weights; pulled back to the general model's", {"losses": {"l2_sp": 10.0}}),
-    "fine-tuning": Trained("fine-tuning", "all weights, on the custom preferences alone", {}),
+    "l2-sp": Trained("l2-sp", "the upper layers; pulled back to the general model's", {"losses": {"l2_sp": 10.0}}),
+    "fine-tuning": Trained("fine-tuning", "the upper layers, on the custom preferences alone", {}),
+    "full-fine-tuning": Trained(
+        "full-fine-tuning", "all weights, on the custom preferences alone", {}, trained_share=1.0
+    ),
 }
 """From cheap to dear: the order in which `auto` tries them."""
 

@@ -31,9 +31,9 @@ class FeatureBank:
     def __init__(self, model: RewardModel) -> None:
         self.model = model
         width = model.last_layer.in_features + 1
-        root = cache_root() / "features"
-        make_room(root)
-        self._store = StateStore(root / f"{digest_of(model.parameters())}-{width}", width)
+        root, name = cache_root() / "features", f"{digest_of(model.parameters())}-{width}"
+        make_room(root, keep=name)
+        self._store = StateStore(root / name, width)
         self._memory: dict[str, FloatArray] = {}
         self._known: dict[int, tuple[Preference, tuple[FloatArray, FloatArray]]] = {}
 

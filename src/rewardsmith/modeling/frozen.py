@@ -76,11 +76,9 @@ def freeze_prefix(backbone: PreTrainedModel, depth: int) -> FrozenPrefix | None:
     dropout = dropout or getattr(backbone.config, "attention_dropout", 0.0) > 0
     if dropout or any(p.requires_grad or p.dtype != torch.float32 for p in parameters):
         return None
-    root = cache_root() / "frozen"
-    make_room(root)
-    store = StateStore(
-        root / f"{digest_of(parameters)}-{depth}-{_BLOCK}", backbone.config.get_text_config().hidden_size
-    )
+    root, name = cache_root() / "frozen", f"{digest_of(parameters)}-{depth}-{_BLOCK}"
+    make_room(root, keep=name)
+    store = StateStore(root / name, backbone.config.get_text_config().hidden_size)
     prefix = FrozenPrefix(backbone, depth, store)
     if not _agrees(prefix, backbone):
         logger.warning("%s cannot be entered at layer %d: frozen layers are run anew", type(backbone).__name__, depth)

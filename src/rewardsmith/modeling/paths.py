@@ -4,10 +4,13 @@ change of the last layer alone."""
 from __future__ import annotations
 
 import copy
+import itertools
 
 import torch
+from torch import nn
 
 from rewardsmith.errors import ModelError
+from rewardsmith.modeling.backbone import embedding_of, layers_of
 from rewardsmith.modeling.reward_model import RewardModel
 
 
@@ -25,6 +28,20 @@ def interpolated(general: RewardModel, custom: RewardModel, strength: float) -> 
     mixed = {k: torch.lerp(there[k].float(), other[k].float(), strength).to(there[k].dtype) for k in there}
     new.load_state_dict(mixed)
     return new
+
+
+def shared_layers(one: RewardModel, other: RewardModel) -> int:
+    """How many layers, from the first, have the same weights in both models of one shape; 0 where the embeddings
+    differ. All models on the path between the two share them."""
+    if not _same(embedding_of(one.inner), embedding_of(other.inner)):
+        return 0
+    total = one.inner.config.get_text_config().num_hidden_layers
+    pairs = zip(layers_of(one.backbone, total), layers_of(other.backbone, total), strict=True)
+    return sum(1 for _ in itertools.takewhile(lambda pair: _same(*pair), pairs))
+
+
+def _same(one: nn.Module, other: nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
 @torch.no_grad()

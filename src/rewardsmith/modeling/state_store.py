@@ -51,7 +51,8 @@ class StateStore:
         start, length = place
         if self._map is None or (start + length) > len(self._map):
             self._file.flush()
-            self._map = np.memmap(self._file.name, dtype=np.float32, mode="r").reshape(-1, self.width)
+            # The file itself, not its name: make_room of another process may have removed that.
+            self._map = np.memmap(self._file, dtype=np.float32, mode="r").reshape(-1, self.width)
         return self._map[start : start + length]
 
     def put(self, arrays: dict[str, npt.NDArray[np.float32]]) -> None:
@@ -103,9 +104,26 @@ class StateStore:
             self._file.truncate(rows * 4 * self.width)
 
 
-def make_room(root: Path, limit: int = DEFAULT_LIMIT) -> None:
-    """Removes the longest unused stores below `root` until the rest takes at most half of `limit`."""
+def make_room(root: Path, keep: str, limit: int = DEFAULT_LIMIT) -> None:
+    """Removes the longest unused stores below `root` until the rest takes at most half of `limit`; never the one called
+    `keep`, which is about to be opened, nor one that is being written."""
     stores = sorted((f for f in root.glob("*") if f.is_dir()), key=lambda f: f.stat().st_mtime)
     sizes = {store: sum(f.stat().st_size for f in store.glob("*")) for store in stores}
-    while stores and sum(sizes[s] for s in stores) > limit // 2:
-        shutil.rmtree(stores.pop(0), ignore_errors=True)
+    for store in stores:
+        if sum(sizes.values()) <= limit // 2:
+            return
+        if store.name != keep and not _is_written(store):
+            shutil.rmtree(store, ignore_errors=True)
+            del sizes[store]
+
+
+def _is_written(store: Path) -> bool:
+    """Whether a process holds the lock on the store's index."""
+    try:
+        with open(store / "index.jsonl", "rb") as log:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

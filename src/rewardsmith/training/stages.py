@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from rewardsmith.errors import RewardsmithError
 from rewardsmith.modeling.building import freeze_layers
 from rewardsmith.modeling.compiling import compile_modules
 from rewardsmith.modeling.domains import domain_model
-from rewardsmith.modeling.frozen import freeze_prefix
 from rewardsmith.modeling.info import RewardScale
+from rewardsmith.modeling.reuse import reused_layers
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.record import Preference, content_hash
 from rewardsmith.training.callbacks import (
@@ -70,15 +71,17 @@ def run_job(job: Job, place: Workplace) -> None:
         return
     set_seed(place.recipe.seed)
     model = starting_model(job, place.recipe, folder).to(PartialState().device)
-    items, custom, enrichment = _items(job, model, place.data, place.recipe.seed)
-    _report(job, custom, enrichment, console)
-    resume = _checkpoint_to_go_on_from(job, folder)
-    if resume is not None:
-        console.print(f"{job.label}: going on from {resume.name}")
     _freeze(model, job.stage)
-    if job.stage.compile:
-        compile_modules(model.backbone)
-    try:
+    # Processes remember different texts, and sharded layers run on all of them or on none.
+    reusing = nullcontext() if weights_are_sharded() else reused_layers(model, job.stage.freeze_layers)
+    with reusing:
+        items, custom, enrichment = _items(job, model, place.data, place.recipe.seed)
+        _report(job, custom, enrichment, console)
+        resume = _checkpoint_to_go_on_from(job, folder)
+        if resume is not None:
+            console.print(f"{job.label}: going on from {resume.name}")
+        if job.stage.compile:
+            compile_modules(model.backbone)
         trainer = _trainer(job, model, items, place, resumed=resume is not None)
         _train(job, trainer, resume, folder)
         whole = gathered(trainer, lambda: starting_model(job, place.recipe, folder)) if trainer.sharded else model
@@ -88,10 +91,6 @@ def run_job(job: Job, place: Workplace) -> None:
             score_test_sets(
                 whole, {job.models[d]: whole.output_of(d) for d in job.domains}, place.recipe, place.data, folder
             )
-    finally:
-        if model.frozen is not None:
-            # The next job may start from the same weights, and write to the same store.
-            model.frozen.store.close()
 
 
 def _checkpoint_to_go_on_from(job: Job, folder: RunFolder) -> Path | None:
@@ -155,9 +154,6 @@ def _with_reference(items: Sequence[Item], model: RewardModel) -> list[Item]:
 
 def _freeze(model: RewardModel, stage: StageSpec) -> None:
     freeze_layers(model, stage.freeze_layers)
-    # Processes remember different texts, and sharded layers run on all of them or on none.
-    if model.trees and not weights_are_sharded():
-        model.frozen = freeze_prefix(model.backbone, stage.freeze_layers)
     if model.lm_head is not None:
         # It is never saved with a reward model: what it learnt would be lost.
         model.lm_head.requires_grad_(False)
