@@ -19,6 +19,14 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REWARDSMITH_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learning curves of a method's training take longer to draw than to train."""
+    from rewardsmith.training import run
+
+    monkeypatch.setattr(run, "plot_learning_curves", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def general_model(make_backbone: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A llama of two layers whose head likes kind answers, and no academy's."""

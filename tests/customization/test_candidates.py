@@ -43,7 +43,7 @@ def test_rewards_on_a_path_are_those_of_the_whole_model(
     general, trained = ends(name, 2)
     assert shared_layers(general, trained) == 2
     for strength in (1.0, 0.4, 0.4):
-        option = PathOption("m", {}, strength, general, trained)
+        option = PathOption("m", {}, strength, general, lambda: trained)
         found = option.rewards(tiny_preferences)
         plain = interpolated(general, trained, strength).score_preferences(tiny_preferences)
         for a, b in zip(found, plain, strict=True):
@@ -56,7 +56,7 @@ def test_lower_layers_are_run_once_for_a_whole_path(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     general, trained = ends("llama", 2)
-    PathOption("m", {}, 1.0, general, trained).rewards(tiny_preferences)
+    PathOption("m", {}, 1.0, general, lambda: trained).rewards(tiny_preferences)
     missed: list[bool] = []
     remembered = FrozenPrefix._remembered
 
@@ -67,7 +67,7 @@ def test_lower_layers_are_run_once_for_a_whole_path(
 
     monkeypatch.setattr(FrozenPrefix, "_remembered", counted)
     for strength in (0.7, 0.2):
-        PathOption("m", {}, strength, general, trained).rewards(tiny_preferences)
+        PathOption("m", {}, strength, general, lambda: trained).rewards(tiny_preferences)
     # What each store is tried with is kept too.
     assert missed and not any(missed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -15,7 +16,12 @@ import numpy as np
 import pytest
 from transformers import AutoModelForSequenceClassification
 
-from rewardsmith.customization.methods import METHODS, Residual, Trained
+from rewardsmith.customization.customize import read_parts
+from rewardsmith.customization.methods.heads import Residual
+from rewardsmith.customization.methods.merging import Merged
+from rewardsmith.customization.methods.registry import METHODS
+from rewardsmith.customization.methods.training import Trained
+from rewardsmith.customization.parts import CUSTOM, TEST
 from rewardsmith.errors import DataError, ModelError, OutputExistsError, UserError
 from rewardsmith.evaluation.customization import load_customization
 from rewardsmith.modeling.reward_model import RewardModel
@@ -80,6 +86,47 @@ def test_a_trained_method_walks_the_path_to_its_end(run: Callable[..., Any], mon
     result = run(["60"], method="distillation")
     assert [c.strength for c in result.candidates] == [1.0, 0.5]
     assert abs(result.candidates[1].general) <= abs(result.candidates[0].general) + 0.05
+
+
+def _tiny(name: str, **fields: Any) -> Trained:
+    return Trained(
+        name, "tiny", {"epochs": 4, "learning_rate": 1e-2, "head_learning_rate": 0.1}, strengths=(1.0, 0.5), **fields
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [
+        (_tiny("lora", ranks=(2,)), {"rank": 2}),
+        (Merged("warm", "tiny", _tiny("base"), "ties", (0.5,), members=2, strengths=(1.0, 0.5)), {"density": 0.5}),
+    ],
+    ids=["lora", "ties of two seeds"],
+)
+def test_what_is_chosen_gives_the_rewards_that_it_was_chosen_by(
+    run: Callable[..., Any],
+    files: dict[str, str],
+    general_model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: Trained | Merged,
+    settings: dict[str, Any],
+) -> None:
+    monkeypatch.setitem(METHODS, method.name, method)
+    result = run(["60"], method=method.name)
+    assert [(c.settings, c.strength) for c in result.candidates] == [(settings, 1.0), (settings, 0.5)]
+    # Saved, loaded and scored as any model is, adapters folded in: the figures of the report.
+    (name,) = [c.name for c in result.candidates if c.chosen]
+    (kept,) = [
+        found["rewards"]
+        for file in (tmp_path / "run" / "rewards" / "test").glob("*.json")
+        if (found := json.loads(file.read_text()))["candidate"] == name
+    ]
+    model = RewardModel.from_pretrained(tmp_path / "run" / "model")
+    sets = {"kind": files["kind"], "short": files["short"]}
+    parts = read_parts(RewardModel.from_pretrained(general_model), files["custom"], "academy", sets, 0)
+    for preferences, rewards in ((parts.custom[TEST], kept[CUSTOM]), (parts.general["kind"][TEST], kept["kind"])):
+        for a, b in zip(model.score_preferences(preferences), rewards, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_a_finished_run_is_not_run_again(run: Callable[..., Any], tmp_path: Path) -> None:

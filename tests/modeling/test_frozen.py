@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from rewardsmith.batching.tokenizing import TokenizedResponse
+from rewardsmith.errors import ModelError
 from rewardsmith.modeling import frozen
-from rewardsmith.modeling.building import build_reward_model, freeze_layers, prepare_imitation
+from rewardsmith.modeling.building import add_lora, build_reward_model, freeze_layers, prepare_imitation
 from rewardsmith.modeling.frozen import freeze_prefix
 from rewardsmith.modeling.reward_model import RewardModel
-from rewardsmith.modeling.spec import BackboneSpec
+from rewardsmith.modeling.spec import BackboneSpec, LoraSpec
 from rewardsmith.modeling.state_store import StateStore, make_room
 from rewardsmith.preferences.record import Preference
 
@@ -85,6 +86,26 @@ def test_other_weights_have_another_store(make_backbone: Callable[..., Path], ow
             model.inner.get_input_embeddings().weight[0, 0] += change
         assert freeze_prefix(model.backbone, 1) is not None
     assert len(list((own_cache / "frozen").iterdir())) == 2
+
+
+def test_adapters_keep_off_frozen_layers_and_share_their_store(
+    make_backbone: Callable[..., Path], own_cache: Path
+) -> None:
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        model = build_reward_model(BackboneSpec(model=str(make_backbone("llama")), max_length=128))
+        if seed:
+            add_lora(model, LoraSpec(rank=2), frozen=2)
+        freeze_layers(model, 2)
+        prefix = freeze_prefix(model.backbone, 2)
+        assert prefix is not None
+        prefix.store.close()
+    assert len(list((own_cache / "frozen").iterdir())) == 1
+    adapted = {name.split(".layers.")[1][0] for name, p in model.named_parameters() if "lora_" in name}
+    assert adapted == {"2"}
+    model = build_reward_model(BackboneSpec(model=str(make_backbone("llama")), max_length=128))
+    with pytest.raises(ModelError, match="lora has nothing to adapt: all 3 layers are frozen"):
+        add_lora(model, LoraSpec(rank=2), frozen=3)
 
 
 def test_a_store_gives_back_what_it_got(tmp_path: Path) -> None:

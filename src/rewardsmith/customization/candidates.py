@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,14 +75,15 @@ class PathOption(Option):
     """The general model's weights mixed with those of a trained one."""
 
     general: RewardModel = field(repr=False)
-    end: RewardModel = field(repr=False)
+    end: Callable[[], RewardModel] = field(repr=False)
+    """Loads the trained model."""
 
     def rewards(self, preferences: Sequence[Preference]) -> list[list[float]]:
         """Runs the layers that differ from the general model's; the states below them are computed once for all."""
         model = self.model()
-        with reused_layers(model, shared_layers(self.general, self.end)):
+        with reused_layers(model, shared_layers(self.general, self.end())):
             return model.score_preferences(preferences)
 
     def model(self) -> RewardModel:
         """A copy with the mixed weights."""
-        return interpolated(self.general, self.end, self.strength)
+        return interpolated(self.general, self.end(), self.strength)

@@ -23,7 +23,8 @@ from rewardsmith.customization.candidates import general_option
 from rewardsmith.customization.card import write_card
 from rewardsmith.customization.choosing import Judged, judge_option, path_of, scored_by
 from rewardsmith.customization.folder import CustomizationFolder, Fixed
-from rewardsmith.customization.methods import METHODS, Workshop, methods_named
+from rewardsmith.customization.methods.base import Workshop
+from rewardsmith.customization.methods.registry import METHODS, methods_named
 from rewardsmith.customization.parts import CERTIFY, CHOOSE, CUSTOM, TEST, TRAIN, Parts, split_parts
 from rewardsmith.customization.planning import Outlook, outlooks
 from rewardsmith.errors import ModelError

@@ -88,9 +88,13 @@ def build_reward_model(spec: BackboneSpec, domains: list[str] | None = None, *, 
     return model
 
 
-def add_lora(model: RewardModel, spec: LoraSpec) -> None:
+def add_lora(model: RewardModel, spec: LoraSpec, frozen: int = 0) -> None:
     """Wraps the network in LoRA (or DoRA) adapters; what is new above the backbone trains in full beside them and is
-    saved with them."""
+    saved with them. The first `frozen` layers get none: their weights stay those that others share.
+
+    Raises:
+        ModelError: no layer is left to adapt, or none has a name that `spec` gives.
+    """
     from peft import LoraConfig, TaskType, get_peft_model
 
     there = dict(model.backbone.named_modules())
@@ -100,7 +104,8 @@ def add_lora(model: RewardModel, spec: LoraSpec) -> None:
             hint = nearest(target, names)
             raise ModelError(f"lora.targets: no layer is called {target!r}{hint}; there are {', '.join(names)}")
     heads = heads_of(model.inner)
-    exclude = rf"(.*\.)?({'|'.join(re.escape(name) for name in heads)})(\..*)?"
+    excluded = [*heads, *_lowest_layers(model.inner, frozen)]
+    exclude = rf"(.*\.)?({'|'.join(re.escape(name) for name in excluded)})(\..*)?"
     settings = LoraConfig(
         task_type=TaskType.SEQ_CLS,
         r=spec.rank,
@@ -116,6 +121,16 @@ def add_lora(model: RewardModel, spec: LoraSpec) -> None:
         # peft lets the architecture's head train unasked; beside a head of our own it lies idle.
         for idle in heads_of(model.inner).values():
             idle.requires_grad_(False)
+
+
+def _lowest_layers(network: PreTrainedModel, count: int) -> list[str]:
+    """Names of the first `count` layers."""
+    total = network.config.get_text_config().num_hidden_layers
+    if count >= total:
+        raise ModelError(f"lora has nothing to adapt: all {total} layers are frozen; lower freeze_layers")
+    layers = layers_of(network.base_model, total)
+    place = next(name for name, module in network.named_modules() if module is layers)
+    return [f"{place}.{k}" for k in range(count)]
 
 
 def prepare_imitation(model: RewardModel, spec: BackboneSpec) -> None:

@@ -32,13 +32,13 @@ def starting_model(job: Job, recipe: Recipe, folder: RunFolder) -> RewardModel:
     """
     spec = recipe.backbone
     if job.start == BACKBONE:
-        model = build_reward_model(spec, job.domains)
+        model = build_reward_model(spec.model_copy(update={"lora": None}), job.domains)
     else:
         model = RewardModel.from_pretrained(_folder(job) or folder.model(job.start), device="cpu")
         model.network = merged(model.network)
         replace_domains(model, job.domains)
-        if spec.lora is not None:
-            add_lora(model, spec.lora)
+    if spec.lora is not None:
+        add_lora(model, spec.lora, job.stage.freeze_layers)
     if job.stage.losses.imitation:
         prepare_imitation(model, spec)
     return model
