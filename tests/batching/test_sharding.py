@@ -37,6 +37,23 @@ def test_everything_comes_once_an_epoch(tokens: list[int], batch_size: int, part
     assert [sorted(step) for step in single] == epochs[1], "the global batches do not depend on how they are shared out"
 
 
+@settings(max_examples=50, deadline=None)
+@given(fixed=st.integers(0, 10), rotating=st.integers(1, 20), drawn=st.integers(1, 25), seed=st.integers(0, 3))
+def test_items_take_turns_until_all_have_come(fixed: int, rotating: int, drawn: int, seed: int) -> None:
+    batches = ShardedBatches([1] * (fixed + rotating), 4, 1, seed=seed, rotating=rotating, drawn=drawn)
+    drawn = min(drawn, rotating)
+    came: list[int] = []
+    for epoch in range(5):
+        batches.set_epoch(epoch)
+        given_out = [list(batches), list(batches)]
+        assert given_out[0] == given_out[1] and len(given_out[0]) == len(batches)
+        items = sorted(k for batch in given_out[0] for k in batch)
+        assert items[:fixed] == list(range(fixed)) and len(set(items)) == len(items) == fixed + drawn
+        came += items[fixed:]
+    counts = [came.count(k) for k in range(fixed, fixed + rotating)]
+    assert max(counts) - min(counts) <= 1
+
+
 def test_epochs_and_seeds_are_shuffled_differently() -> None:
     def order(seed: int, epoch: int) -> list[int]:
         batches = ShardedBatches([1] * 50, 5, 1, seed=seed)

@@ -208,6 +208,53 @@ def test_the_best_model_is_kept_and_patience_ends_a_run(
     assert torch.equal(best, kept[2]) and not torch.equal(best, kept[4])
 
 
+def test_the_best_on_both_counts_what_general_accuracy_has_lost(
+    run_tiny: Run, metrics_of: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in a run that goes on, whose start was measured before it was interrupted."""
+    from rewardsmith.training.monitoring import ValidationAccuracy
+
+    figures: list[tuple[float, float] | None] = [(0.8, 0.5), (0.9, 0.6), None, (0.6, 0.75), (0.7, 0.68)]
+    kept: list[torch.Tensor] = []
+
+    def measure(self: ValidationAccuracy, model: RewardModel) -> dict[str, float]:
+        found = figures.pop(0)
+        if found is None:
+            raise KeyboardInterrupt
+        kept.append(model.head.weight.detach().clone())
+        return {"general": found[0], "custom": found[1]}
+
+    monkeypatch.setattr(ValidationAccuracy, "__call__", measure)
+    stage = {"watch": ["general"], "epochs": 4, "evaluations": 8, "keep_best": "both", "patience": 2}
+    with pytest.raises(KeyboardInterrupt):
+        run_tiny(general=None, custom=stage)
+    run = run_tiny(general=None, custom=stage)
+    both = [line["accuracy"]["both"] for line in metrics_of(run) if "accuracy" in line]
+    assert both == pytest.approx([0.5, 0.6, 0.75 - 0.2, 0.68 - 0.1])
+    best = RewardModel.from_pretrained(run / "models/academy", device="cpu").head.weight
+    assert torch.equal(best, kept[1])
+    with pytest.raises(UserError, match=r"keep_best is 'both', which is not measured; there are custom, academy"):
+        run_tiny("other", general=None, custom={"keep_best": "both"})
+
+
+def test_resampled_enrichment_brings_others_in_every_epoch(run_tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rewardsmith.training.batch import Batch, Collator
+
+    came: list[str] = []
+    collate = Collator.__call__
+
+    def noted(self: Collator, items: Any) -> Batch:
+        came.extend(item.judgements[0].record for item in items if item.general)
+        return collate(self, items)
+
+    monkeypatch.setattr(Collator, "__call__", noted)
+    for resampled in (True, False):
+        came.clear()
+        enrichment = {"sets": ["general"], "count": 4, "resampled": resampled}
+        run_tiny(str(resampled), general=None, custom={"enrichment": enrichment, "epochs": 3, "evaluations": 0})
+        assert len(came) == 12 and len(set(came)) == (12 if resampled else 4)
+
+
 def test_keep_best_must_be_measured(run_tiny: Run) -> None:
     with pytest.raises(UserError, match=r"keep_best is 'acadmy'.*did you mean 'academy'"):
         run_tiny(general=None, custom={"keep_best": "acadmy"})
@@ -234,6 +281,18 @@ def test_preferences_that_rank_nothing(run_tiny: Run, tmp_path: Path, weights_of
         "half", plots=True, data={"general": {"path": str(file)}}, custom=None, general={"losses": {"ties": "half"}}
     )
     assert all(torch.isfinite(w).all() for w in weights_of(run / "models/general").values())
+
+
+def test_projection_trains_as_part_of_a_run(run_tiny: Run, weights_of: Weights) -> None:
+    """Another model comes of it than of mixing."""
+    enrichment = {"sets": ["general"], "count": 8}
+    stage = {"enrichment": enrichment, "evaluations": 0}
+    runs = [
+        weights_of(run_tiny(out, general=None, custom=stage | {"losses": losses}) / "models/academy")
+        for out, losses in (("held", {"projection": True}), ("mixed", {}))
+    ]
+    assert all(torch.isfinite(w).all() for w in runs[0].values())
+    assert any(not torch.equal(runs[0][key], runs[1][key]) for key in runs[0])
 
 
 @pytest.mark.parametrize("losses", [{"distillation": 50.0}, {"l2_sp": 50.0}])

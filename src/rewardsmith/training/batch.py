@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,15 +17,17 @@ from rewardsmith.training.recipe import LossSpec
 class Batch:
     """One micro-batch.
 
-    `imitated` [n] marks the preferred sequences; `expert` [n] is the expert of a mixture head that each belongs to, -1
-    if unknown, and `share` [n] is 1/r of a preference of r responses. `counts` [5] holds this micro-batch's part of
-    what losses are divided by: units of ranking, units of distillation, tokens with a language-modelling label,
-    preferred sequences, preferences of a known expert.
+    `pairs` are ranked and `kept` distilled; `held` are the general ones where projection keeps them apart, and none
+    elsewhere. `imitated` [n] marks the preferred sequences; `expert` [n] is the expert of a mixture head that each
+    belongs to, -1 if unknown, and `share` [n] is 1/r of a preference of r responses. `counts` [5] holds this
+    micro-batch's part of what losses are divided by: units of ranking, units of distillation, tokens with a
+    language-modelling label, preferred sequences, preferences of a known expert.
     """
 
     rows: list[Rows]
     pairs: Pairs
     kept: Pairs
+    held: Pairs
     reference: torch.Tensor
     imitated: torch.Tensor
     expert: torch.Tensor
@@ -40,6 +42,7 @@ class Batch:
             rows=[r.to(device) for r in self.rows],
             pairs=self.pairs.to(device),
             kept=self.kept.to(device),
+            held=self.held.to(device),
             reference=self.reference.to(device),
             imitated=self.imitated.to(device),
             expert=self.expert.to(device),
@@ -87,8 +90,10 @@ class Collator:
         sequences = [response for item in items for response in item.responses]
         imitated = [flag for item in items for flag in self._imitated(item)]
         rows = self.layout.rows(sequences, imitated if self.losses.imitation else None)
-        pairs, units = self._pairs(items, general_only=False)
-        kept, kept_units = self._pairs(items, general_only=True)
+        apart = self.losses.projection
+        pairs, units = self._pairs(items, lambda item: not (apart and item.general))
+        kept, kept_units = self._pairs(items, lambda item: item.reference is not None)
+        held, _ = self._pairs(items, lambda item: apart and item.general)
         labelled = sum(len(r.lm_target) for r in rows)
         experts = [-1 if item.expert is None else item.expert for item in items]
         sizes = [len(item.responses) for item in items]
@@ -96,6 +101,7 @@ class Collator:
             rows=rows,
             pairs=pairs,
             kept=kept,
+            held=held,
             reference=self._reference(items),
             imitated=torch.tensor(imitated, dtype=torch.float32),
             expert=torch.tensor([e for e, r in zip(experts, sizes, strict=True) for _ in range(r)]),
@@ -110,13 +116,13 @@ class Collator:
         flags = [j.imitated() for j in item.judgements] if not item.general else []
         return [any(f[k] for f in flags) for k in range(len(item.responses))]
 
-    def _pairs(self, items: Sequence[Item], general_only: bool) -> tuple[Pairs, float]:
-        """The index of pairs, and the units its weights add up to; `general_only` for distillation."""
+    def _pairs(self, items: Sequence[Item], wanted: Callable[[Item], bool]) -> tuple[Pairs, float]:
+        """The index of the pairs of the items that are wanted, and the units its weights add up to."""
         rows: list[tuple[int, int, int, float, float, float]] = []
         units = 0.0
         offset = 0
         for item in items:
-            for judgement in item.judgements if not general_only or item.reference is not None else ():
+            for judgement in item.judgements if wanted(item) else ():
                 found = [(i, j, 1.0) for i, j in item.pairs(judgement)]
                 if self.losses.ties == "half":
                     found += [(i, j, 0.5) for i, j in item.ties(judgement)]

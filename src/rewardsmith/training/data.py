@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -51,18 +52,32 @@ class RecipeData:
             return mix_preferences(own, weights, seed=seed)
         return [p for preferences in own.values() for p in preferences]
 
-    def enrichment(self, spec: EnrichmentSpec | None, custom: int, seed: int) -> list[Preference]:
-        """The general preferences mixed in, a fixed sample: a share of the whole, or a count."""
+    def enrichment(self, stage: StageSpec, custom: int, seed: int) -> list[Preference]:
+        """The general preferences mixed in: the sample that every epoch has or, resampled, those of all epochs."""
+        spec = stage.enrichment
         if spec is None:
             return []
-        pool = [p for name in spec.sets for p in self.sets[name]["train"]]
+        pool = self._pool(spec)
+        wanted = self.drawn(spec, custom) * (math.ceil(stage.epochs) if spec.resampled else 1)
+        return take_preferences(pool, min(wanted, len(pool)), seed=seed)
+
+    def drawn(self, spec: EnrichmentSpec, custom: int) -> int:
+        """How many general preferences an epoch has beside `custom` others: a share of the whole, or a count.
+
+        Raises:
+            UserError: more than the training part of the sets has.
+        """
+        pool = self._pool(spec)
         wanted = spec.count if spec.count is not None else round(custom * (spec.share or 0) / (1 - (spec.share or 0)))
         if wanted > len(pool):
             raise UserError(
                 f"enrichment asks for {wanted} general preferences, the training part of {', '.join(spec.sets)} has "
                 f"{len(pool)}; lower share or count, or add a set"
             )
-        return take_preferences(pool, wanted, seed=seed)
+        return wanted
+
+    def _pool(self, spec: EnrichmentSpec) -> list[Preference]:
+        return [p for name in spec.sets for p in self.sets[name]["train"]]
 
     def measured(self, name: str, part: str, domains: list[str] | None = None) -> list[Preference]:
         """The preferences of one part of a set that accuracies are measured on."""

@@ -16,6 +16,7 @@ from rewardsmith.preferences.record import Preference
 from rewardsmith.training.data import RecipeData
 from rewardsmith.training.jobs import Job
 from rewardsmith.training.recipe import Recipe, StageSpec
+from rewardsmith.training.trainer import BOTH
 
 MOST = 120
 """Preferences measured of each set: an interval of about 9 points, enough to watch a training by."""
@@ -50,7 +51,7 @@ class ValidationAccuracy:
         self.sets: dict[str, list[Preference]] = {}
         self.custom: list[str] = []
         general = {name for s in recipe.stages if s.stage != "custom" for name in s.weights()}
-        general |= set(stage.enrichment.sets if stage.enrichment else [])
+        general |= {*stage.watch, *(stage.enrichment.sets if stage.enrichment else [])}
         for name in sorted(general):
             self._add(name, data.measured(name, "validation"))
         if stage.stage == "custom":
@@ -77,9 +78,10 @@ class ValidationAccuracy:
 
     @property
     def figures(self) -> list[str]:
-        """The names that it gives."""
+        """The names that it gives, and the one that the trainer makes of two of them."""
         groups = [group for group, names in (("general", self.general), ("custom", self.custom)) if names]
-        return list(dict.fromkeys([*groups, *self.sets]))
+        both = [BOTH] if len(groups) == 2 else []
+        return list(dict.fromkeys([*groups, *both, *self.sets]))
 
     def _add(self, name: str, preferences: list[Preference]) -> list[str]:
         if not preferences:

@@ -176,7 +176,7 @@ def _plan_job(
         )
     require_ranking(job, counts)
     validation_of(job, recipe, data)
-    enrichment = len(data.enrichment(job.stage.enrichment, counts.items, recipe.seed))
+    enrichment = data.drawn(job.stage.enrichment, counts.items) if job.stage.enrichment else 0
     steps = steps_of(job.stage, counts.items + enrichment)
     share = steps * job.stage.batch_size / max(1, counts.items + enrichment)
     tokens_once = (counts.tree_tokens if size.trees else counts.tokens) * (1 + enrichment / max(1, counts.items))

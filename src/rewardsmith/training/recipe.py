@@ -76,6 +76,11 @@ class LossSpec(_Closed):
     distillation: float = Field(default=0.0, ge=0, description="Keep the starting model's probabilities on enrichment.")
     distillation_temperature: float = Field(default=1.0, gt=0)
     l2_sp: float = Field(default=0.0, ge=0, description="Pulls the weights back to where the stage began.")
+    projection: bool = Field(
+        default=False,
+        description="Enrichment is no loss but a constraint: from each step's gradient is taken what would raise the "
+        "ranking loss on its general preferences (A-GEM, arXiv 1812.00420).",
+    )
     gate: float = Field(default=1.0, ge=0, description="Teaches a mixture head's gate which set a text is from.")
 
     @model_validator(mode="after")
@@ -91,6 +96,9 @@ class EnrichmentSpec(_Closed):
     sets: list[str] = Field(min_length=1)
     share: Share | None = Field(default=None, description="Share of the stage's preferences that are general.")
     count: int | None = Field(default=None, ge=1, description="A fixed number of general preferences instead.")
+    resampled: bool = Field(
+        default=False, description="Other general preferences in every epoch, until all have come; false: the same."
+    )
 
     @model_validator(mode="after")
     def _one(self) -> EnrichmentSpec:
@@ -129,7 +137,12 @@ class StageSpec(_Closed):
     compile: bool = Field(default=False, description="torch.compile of norms and MLPs: pays after some minutes.")
     evaluations: int = Field(default=4, ge=0, description="How often to measure validation accuracy during the stage.")
     save_every: int | None = Field(default=None, ge=1, description="Steps between checkpoints; null: with evaluations.")
-    keep_best: str | None = Field(default=None, description="Keep the checkpoint best on `general`, `custom` or a set.")
+    watch: list[str] = Field(default=[], description="More sets to measure on the way; they count as general.")
+    keep_best: str | None = Field(
+        default=None,
+        description="Keep the checkpoint best on `general`, `custom`, a set, or `both`: custom accuracy less what "
+        "general accuracy has lost since the stage began.",
+    )
     patience: int | None = Field(default=None, ge=1, description="Stop after so many evaluations without a gain.")
 
     @field_validator("name")
@@ -149,6 +162,10 @@ class StageSpec(_Closed):
             raise ValueError("keep_best needs evaluations above 0")
         if self.losses.distillation and self.enrichment is None:
             raise ValueError("distillation works on the general preferences of enrichment; give enrichment.sets")
+        if self.losses.projection and self.enrichment is None:
+            raise ValueError("projection holds the gradient to the general preferences of enrichment; give that")
+        if self.losses.projection and self.losses.distillation:
+            raise ValueError("projection and distillation are two uses of enrichment; choose one")
         if self.stage == "base" and self.losses.imitation == 0:
             raise ValueError("a base stage trains on the imitation loss alone; set losses.imitation to 1")
         if self.stage == "base" and self.keep_best is not None:
@@ -223,6 +240,7 @@ def reference_faults(raw: dict[str, Any]) -> list[str]:
         stage, where = _mapping(stage), f"stages.{k}"
         refer(f"{where}.sets", stage.get("sets"))
         refer(f"{where}.enrichment.sets", _mapping(stage.get("enrichment")).get("sets"))
+        refer(f"{where}.watch", stage.get("watch"))
         label, start = str(stage.get("name") or stage.get("stage")), str(stage.get("start", "previous"))
         if label in seen:
             faults.append(f"{where}: two stages are called {label!r}; give one a name")

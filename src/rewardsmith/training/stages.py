@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from accelerate import PartialState
 from rich.console import Console
@@ -75,14 +75,14 @@ def run_job(job: Job, place: Workplace) -> None:
     # Processes remember different texts, and sharded layers run on all of them or on none.
     reusing = nullcontext() if weights_are_sharded() else reused_layers(model, job.stage.freeze_layers)
     with reusing:
-        items, custom, enrichment = _items(job, model, place.data, place.recipe.seed)
-        _report(job, custom, enrichment, console)
+        work = _work(job, model, place.data, place.recipe.seed)
+        _report(job, work, console)
         resume = _checkpoint_to_go_on_from(job, folder)
         if resume is not None:
             console.print(f"{job.label}: going on from {resume.name}")
         if job.stage.compile:
             compile_modules(model.backbone)
-        trainer = _trainer(job, model, items, place, resumed=resume is not None)
+        trainer = _trainer(job, model, work, place, resumed=resume is not None)
         _train(job, trainer, resume, folder)
         whole = gathered(trainer, lambda: starting_model(job, place.recipe, folder)) if trainer.sharded else model
         if whole is not None and trainer.is_world_process_zero():
@@ -126,24 +126,39 @@ def _is_writing(error: RuntimeError) -> bool:
     return "PytorchStreamWriter" in str(error) or "inline_container" in str(error)
 
 
-def _items(
-    job: Job, model: RewardModel, data: RecipeData, seed: int
-) -> tuple[list[Item], ItemCounts, ItemCounts | None]:
+class _Work(NamedTuple):
+    """What a job trains on: its items, enrichment last, and how many of that an epoch has (None: all)."""
+
+    items: list[Item]
+    drawn: int | None
+    custom: ItemCounts
+    enrichment: ItemCounts | None
+
+    @property
+    def in_epoch(self) -> int:
+        """Items of an epoch."""
+        general = sum(item.general for item in self.items)
+        return len(self.items) - general + (general if self.drawn is None else min(self.drawn, general))
+
+
+def _work(job: Job, model: RewardModel, data: RecipeData, seed: int) -> _Work:
     keep_ties = job.stage.losses.ties == "half"
     preferences = data.training(job.stage, job.own_domains, seed)
     experts = model.info.experts or []
     items, counts = build_items(preferences, model.text, job.domains, keep_ties=keep_ties, experts=experts)
     require_ranking(job, counts)
     # A joint stage has one item for a query judged by several domains: enrichment is counted in queries too.
-    general = data.enrichment(job.stage.enrichment, len(items), seed)
+    general = data.enrichment(job.stage, len(items), seed)
     if not general:
-        return items, counts, None
+        return _Work(items, None, counts, None)
     extra, extra_counts = build_items(
         general, model.text, job.domains, general=True, keep_ties=keep_ties, experts=experts
     )
     if job.stage.losses.distillation:
         extra = _with_reference(extra, model)
-    return items + extra, counts, extra_counts
+    spec = job.stage.enrichment
+    drawn = data.drawn(spec, len(items)) if spec and spec.resampled else None
+    return _Work(items + extra, drawn, counts, extra_counts)
 
 
 def _with_reference(items: Sequence[Item], model: RewardModel) -> list[Item]:
@@ -161,7 +176,7 @@ def _freeze(model: RewardModel, stage: StageSpec) -> None:
         model.head.requires_grad_(False)
 
 
-def _trainer(job: Job, model: RewardModel, items: list[Item], place: Workplace, *, resumed: bool) -> PreferenceTrainer:
+def _trainer(job: Job, model: RewardModel, work: _Work, place: Workplace, *, resumed: bool) -> PreferenceTrainer:
     stage, seed, folder = job.stage, place.recipe.seed, place.folder
     losses = stage.losses
     if stage.stage == "base":
@@ -173,10 +188,11 @@ def _trainer(job: Job, model: RewardModel, items: list[Item], place: Workplace, 
     world = PartialState().num_processes
     trainer = PreferenceTrainer(
         model,
-        training_arguments(stage, len(items), seed, folder.checkpoints(job.label), world=world, resumed=resumed),
-        items,
+        training_arguments(stage, work.in_epoch, seed, folder.checkpoints(job.label), world=world, resumed=resumed),
+        work.items,
         losses,
         batch_size=stage.batch_size,
+        drawn=work.drawn,
         token_budget=stage.token_budget,
         head_learning_rate=stage.head_learning_rate,
         evaluator=evaluator,
@@ -230,7 +246,8 @@ def _scale(model: RewardModel, sets: list[str], data: RecipeData) -> RewardScale
     return RewardScale(mean=mean, std=max(std, 1e-12), n=len(rewards), source=", ".join(sets))
 
 
-def _report(job: Job, custom: ItemCounts, enrichment: ItemCounts | None, console: Console) -> None:
+def _report(job: Job, work: _Work, console: Console) -> None:
+    custom = work.custom
     text = (
         f"[bold]{job.label}[/bold]: {custom.ranking} preferences in {custom.items} texts, {custom.tree_tokens:,} tokens"
     )
@@ -238,8 +255,10 @@ def _report(job: Job, custom: ItemCounts, enrichment: ItemCounts | None, console
         text += f", {custom.ranking_nothing} rank nothing and are left out"
     if custom.prompts_cut or custom.responses_cut:
         text += f", {custom.prompts_cut} prompts and {custom.responses_cut} responses cut"
-    if enrichment:
-        text += f"; enriched with {enrichment.ranking} general preferences"
+    if work.enrichment:
+        text += f"; enriched with {work.enrichment.ranking} general preferences"
+        if work.drawn is not None:
+            text += f", {work.drawn} in an epoch"
     console.print(text, highlight=False)
 
 

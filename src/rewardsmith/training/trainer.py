@@ -28,6 +28,7 @@ from rewardsmith.training.losses import (
     l2_sp,
     ranking_loss,
 )
+from rewardsmith.training.projection import GradientProjection
 from rewardsmith.training.recipe import LossSpec
 from rewardsmith.training.sharded import keep_outputs, weights_are_sharded
 
@@ -38,12 +39,17 @@ Evaluator = Callable[[RewardModel], dict[str, float]]
 """Gives the accuracies of a model by name: `general`, `custom`, and each set's."""
 
 
+BOTH = "both"
+"""The figure of custom accuracy less the loss of general accuracy since the start."""
+
+
 class PreferenceTrainer(Trainer):
     """Trains a `RewardModel` on items.
 
     Args:
         losses: which losses, with their weights.
         batch_size: items in one optimiser step, over all processes.
+        drawn: how many of the general items, which come last, an epoch has; None takes all.
         head_learning_rate: for the reward head; None takes the common one.
         evaluator: called at every evaluation; None measures nothing.
     """
@@ -57,11 +63,12 @@ class PreferenceTrainer(Trainer):
         *,
         batch_size: int,
         token_budget: int,
+        drawn: int | None = None,
         head_learning_rate: float | None = None,
         evaluator: Evaluator | None = None,
         callbacks: list[Any] | None = None,
     ) -> None:
-        self.losses, self.batch_size, self.evaluator = losses, batch_size, evaluator
+        self.losses, self.batch_size, self.drawn, self.evaluator = losses, batch_size, drawn, evaluator
         self.head_learning_rate = head_learning_rate
         ensure_trees(model, [sequence for item in items[:_COMPARED] for sequence in item.responses])
         layout = model.layout(token_budget, "sequence" if losses.imitation_scaling == "sequence" else "response")
@@ -82,6 +89,9 @@ class PreferenceTrainer(Trainer):
         # Held for this loss alone: where weights are sharded, a reference to the whole ones would keep their memory.
         self._trained = [p for p in model.parameters() if p.requires_grad] if losses.l2_sp else []
         self._start = [p.detach().clone() for p in self._trained]
+        if losses.projection and args.world_size > 1:
+            raise UserError("losses.projection works in one process; start without a launcher, or take distillation")
+        self._projection = GradientProjection(model.parameters()) if losses.projection else None
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Batches already shared out over processes, so accelerate must not share them out again."""
@@ -94,6 +104,8 @@ class PreferenceTrainer(Trainer):
             rank=self.args.process_index,
             world=self.args.world_size,
             seed=self.args.seed,
+            rotating=0 if self.drawn is None else sum(item.general for item in items),
+            drawn=self.drawn or 0,
         )
         return _EpochLoader(items, batch_sampler=batches, collate_fn=self.data_collator)
 
@@ -119,6 +131,13 @@ class PreferenceTrainer(Trainer):
             )
         return self.optimizer
 
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Forward and backward; with the last micro-batch of a step its gradient is projected."""
+        loss = super().training_step(*args, **kwargs)
+        if self._projection is not None and self.accelerator.sync_gradients:
+            self._projection.apply()
+        return loss
+
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
@@ -126,6 +145,8 @@ class PreferenceTrainer(Trainer):
         batch: Batch = inputs
         output: RewardOutput = model(batch.rows)
         loss: torch.Tensor = self._losses(output, batch, num_items_in_batch) * self.args.world_size
+        if self._projection is not None and len(batch.held):
+            self._projection.hold(ranking_loss(output.rewards, batch.held))
         if self.losses.l2_sp:
             passes = self.current_gradient_accumulation_steps
             loss = loss + self.losses.l2_sp / passes * l2_sp(self._trained, self._start)
@@ -160,7 +181,13 @@ class PreferenceTrainer(Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Accuracies on the validation parts, under `eval_accuracy_<name>`."""
         assert self.evaluator is not None and isinstance(self.model, RewardModel)
-        figures = {f"eval_accuracy_{name}": value for name, value in self.evaluator(self.model).items()}
+        found = self.evaluator(self.model)
+        if self.args.metric_for_best_model == f"eval_accuracy_{BOTH}" and {"general", "custom"} <= found.keys():
+            # The history comes back with a checkpoint: a run that goes on has the same start.
+            start = next((e for e in self.state.log_history if "eval_accuracy_general" in e), {})
+            lost = start.get("eval_accuracy_general", found["general"]) - found["general"]
+            found = found | {BOTH: found["custom"] - max(0.0, lost)}
+        figures = {f"eval_accuracy_{name}": value for name, value in found.items()}
         self.log(figures)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, figures)
         return figures

@@ -28,12 +28,30 @@ _ALL: list[Residual | Trained | Merged] = [
         {"losses": {"imitation": 0.1}},
     ),
     Trained(
+        "early-stopping",
+        "the upper layers; the checkpoint with the best custom accuracy less the general accuracy lost",
+        {"epochs": 4, "evaluations": 8, "keep_best": "both", "patience": 3},
+        watched=True,
+    ),
+    Trained(
         "distillation",
         "the upper layers; general prompts keep the general model's verdicts (no labels needed)",
         {"losses": {"distillation": 1.0}},
         enriched=True,
     ),
     Trained("enrichment", "the upper layers; as many general preferences mixed in as custom ones", enriched=True),
+    Trained(
+        "resampled-enrichment",
+        "the upper layers; as many general preferences mixed in, others in every epoch",
+        enriched=True,
+        resampled=True,
+    ),
+    Trained(
+        "a-gem",
+        "the upper layers; steps that do not raise the loss on general preferences (gradient projection)",
+        {"losses": {"projection": True}},
+        enriched=True,
+    ),
     Merged("warm", "the mean of three fine-tunings with other seeds", _FINE_TUNING, "mean", members=3),
     Trained("full-fine-tuning", "all weights, on the custom preferences alone", trained_share=1.0),
 ]

@@ -32,6 +32,9 @@ _STAGE = {
     "evaluations": 0,
 }
 
+_WATCHED = 0.2
+"""Share of the train parts that is held back to watch a training by."""
+
 STRENGTHS = (1.0, 0.7, 0.4, 0.2)
 """Of the candidates on a path whose scoring runs the backbone."""
 
@@ -50,6 +53,10 @@ class Trained:
     """Keys of the stage beside the common ones."""
     enriched: bool = False
     """Whether as many general preferences are mixed in as there are custom ones."""
+    resampled: bool = False
+    """Whether these are others in every epoch."""
+    watched: bool = False
+    """Whether a part of the train parts is held back to watch the training by."""
     trained_share: float = 0.25
     """Share of the layers that train: the upper ones."""
     ranks: tuple[int, ...] = ()
@@ -106,17 +113,21 @@ class Trained:
                 "seed": seed,
                 "backbone": backbone,
                 "data": {name: {"path": str(path)} for name, path in _written(shop).items()},
-                "split": {"train": 1.0, "validation": 0.0, "test": 0.0},
+                "split": {"train": 1 - _WATCHED, "validation": _WATCHED, "test": 0.0}
+                if self.watched
+                else {"train": 1.0, "validation": 0.0, "test": 0.0},
                 "stages": [self._stage(shop)],
                 "evaluation": {"sets": [], "baselines": False},
             }
         )
 
     def _stage(self, shop: Workshop) -> dict[str, Any]:
-        changes = dict(self.changes)
+        changes, general = dict(self.changes), list(shop.parts.of(TRAIN))
         if self.enriched:
             count = min(len(shop.parts.custom[TRAIN]), len(shop.parts.pooled(TRAIN)))
-            changes["enrichment"] = {"sets": list(shop.parts.of(TRAIN)), "count": count}
+            changes["enrichment"] = {"sets": general, "count": count, "resampled": self.resampled}
+        if self.watched:
+            changes["watch"] = general
         return {
             "stage": "custom",
             "domains": [shop.domain],
