@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from rewardsmith.customization.customize import read_parts
 from rewardsmith.customization.methods.heads import Residual
 from rewardsmith.customization.methods.merging import Merged
 from rewardsmith.customization.methods.registry import METHODS
+from rewardsmith.customization.methods.summaries import SUMMARIES
 from rewardsmith.customization.methods.training import Trained
 from rewardsmith.customization.parts import CUSTOM, TEST
 from rewardsmith.errors import DataError, ModelError, OutputExistsError, UserError
@@ -67,7 +69,7 @@ def test_nothing_within_budget_gives_the_general_model_back(
     general_model: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(METHODS, "head", Residual("head", "at full strength", (0.0,), (0.003,), (1.0,)))
+    monkeypatch.setitem(METHODS, "head", Residual("head", (0.0,), (0.003,), (1.0,)))
     result = run(["3"], preferences=files["contrary"], method="head")
     assert result.unconstrained.difference > 0.3 and any(c.on_path for c in result.candidates)
     assert result.certified and result.method == "none" and result.strength == 0 and result.bound == 0
@@ -80,7 +82,7 @@ def test_nothing_within_budget_gives_the_general_model_back(
 
 def test_a_trained_method_walks_the_path_to_its_end(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = Trained(
-        "distillation", "tiny", {"losses": {"distillation": 1.0}, "max_steps": 3}, enriched=True, strengths=(1.0, 0.5)
+        "distillation", {"losses": {"distillation": 1.0}, "max_steps": 3}, enriched=True, strengths=(1.0, 0.5)
     )
     monkeypatch.setitem(METHODS, "distillation", tiny)
     result = run(["60"], method="distillation")
@@ -90,7 +92,7 @@ def test_a_trained_method_walks_the_path_to_its_end(run: Callable[..., Any], mon
 
 def _tiny(name: str, **fields: Any) -> Trained:
     return Trained(
-        name, "tiny", {"epochs": 4, "learning_rate": 1e-2, "head_learning_rate": 0.1}, strengths=(1.0, 0.5), **fields
+        name, {"epochs": 4, "learning_rate": 1e-2, "head_learning_rate": 0.1}, strengths=(1.0, 0.5), **fields
     )
 
 
@@ -98,7 +100,7 @@ def _tiny(name: str, **fields: Any) -> Trained:
     ("method", "settings"),
     [
         (_tiny("lora", ranks=(2,)), {"rank": 2}),
-        (Merged("warm", "tiny", _tiny("base"), "ties", (0.5,), members=2, strengths=(1.0, 0.5)), {"density": 0.5}),
+        (Merged("warm", _tiny("base"), "ties", (0.5,), members=2, strengths=(1.0, 0.5)), {"density": 0.5}),
     ],
     ids=["lora", "ties of two seeds"],
 )
@@ -134,6 +136,22 @@ def test_a_finished_run_is_not_run_again(run: Callable[..., Any], tmp_path: Path
     stamp = (tmp_path / "run" / "model" / "model.safetensors").stat().st_mtime_ns
     assert run(["60"]) == first
     assert (tmp_path / "run" / "model" / "model.safetensors").stat().st_mtime_ns == stamp
+
+
+def test_every_method_is_known_by_its_line() -> None:
+    assert list(METHODS) == list(SUMMARIES) and all(method.name == name for name, method in METHODS.items())
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "keep-a-budget.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([a-z0-9-]+)` \|", guide, re.MULTILINE) == list(SUMMARIES)
+
+
+def test_resume_goes_on_and_never_starts(run: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no customize run; leave --resume out"):
+        run(["60"], resume=True)
+    assert not (tmp_path / "run").exists()
+    first = run(["60"])
+    assert run(["60"], resume=True) == first
+    with pytest.raises(UserError, match="--overwrite removes it"):
+        run(["60"], resume=True, overwrite=True)
 
 
 def test_changed_options_are_refused_by_name(run: Callable[..., Any], files: dict[str, str], tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_joint_equals_heads_on_a_shared_trunk(
     apart = [_loss(singles[d], [p for p in custom if p.domain == d], [d]) for d in DOMAINS]
     mean = torch.stack(apart).mean()
     mean.backward()
-    torch.testing.assert_close(joint, mean)
+    torch.testing.assert_close(joint, mean, rtol=1e-6, atol=1e-6)  # of float32 rewards
     for name, parameter in model.backbone.named_parameters():
         torch.testing.assert_close(parameter.grad, together[name], rtol=1e-4, atol=1e-6)
     rows = torch.cat([singles[d].head.weight.grad for d in DOMAINS])  # type: ignore[arg-type]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rewardsmith.cli.options import Confidence, Metric, Overwrite, stderr, stdout
+from rewardsmith.customization.methods.summaries import SUMMARIES
 
 
 def customize(
@@ -22,12 +24,13 @@ def customize(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder; an interrupted run goes on there.")],
     confidence: Confidence = 95.0,
-    method: Annotated[str, typer.Option("--method", help="auto, or one: see docs/how-to/keep-a-budget.md.")] = "auto",
+    method: Annotated[str, typer.Option("--method", help="auto: all of them; or one, see below.")] = "auto",
     metric: Metric = "accuracy",
     minutes: Annotated[float, typer.Option(help="With auto: begin no method that would end later than this.")] = 30.0,
     plan: Annotated[bool, typer.Option("--plan", help="Say what these preferences can prove; train nothing.")] = False,
     portable: Annotated[bool, typer.Option(help="Refuse a general model that other tools cannot load.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Of the split and of training.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Only go on: refuse where RUN holds no run yet.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
     """The best model for a domain that provably lost no more general ability than allowed.
@@ -63,6 +66,7 @@ def customize(
         portable=portable,
         seed=seed,
         overwrite=overwrite,
+        resume=resume,
         console=stderr(),
     )
     stdout().print(verdict_sentence(result), highlight=False, markup=False)
@@ -70,6 +74,12 @@ def customize(
     for note in result.notes:
         stdout().print(f"- {note}", style="dim", highlight=False, markup=False)
     stderr().print(f"model, result and report are in {out}", highlight=False, markup=False)
+
+
+def customize_help() -> str:
+    """The help of `customize`, with a line for every method."""
+    lines = (f"{name:<21} {summary}" for name, summary in SUMMARIES.items())
+    return "\n".join([cleandoc(customize.__doc__ or ""), "", "\b", "Methods, from cheap to dear:", *lines])
 
 
 def report(

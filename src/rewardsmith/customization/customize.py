@@ -25,6 +25,7 @@ from rewardsmith.customization.choosing import Judged, judge_option, path_of, sc
 from rewardsmith.customization.folder import CustomizationFolder, Fixed
 from rewardsmith.customization.methods.base import Workshop
 from rewardsmith.customization.methods.registry import METHODS, methods_named
+from rewardsmith.customization.methods.summaries import SUMMARIES
 from rewardsmith.customization.parts import CERTIFY, CHOOSE, CUSTOM, TEST, TRAIN, Parts, split_parts
 from rewardsmith.customization.planning import Outlook, outlooks
 from rewardsmith.errors import ModelError
@@ -97,6 +98,7 @@ def customize(
     portable: bool = True,
     seed: int = 0,
     overwrite: bool = False,
+    resume: bool = False,
     console: Console | None = None,
 ) -> Customization:
     """Customises the model `general` for `domain`, or goes on with the same run in `out`.
@@ -108,6 +110,8 @@ def customize(
         method: a name of `METHODS`, or `auto`: all of them, from cheap to dear.
         minutes: with `auto`, no method is begun that is expected to end later.
         portable: refuse a general model that is no standard checkpoint.
+        overwrite: start anew where `out` holds a run.
+        resume: refuse to start: `out` must hold this run.
 
     Raises:
         UserError: options, preferences or folder cannot be used as asked.
@@ -116,6 +120,9 @@ def customize(
     started = time.monotonic()
     say = console or Console(quiet=True)
     names = methods_named(method)
+    folder = CustomizationFolder(out)
+    if resume:
+        folder.require_run(overwrite)
     question.budgets.for_sets(list(general_preferences))
     model = RewardModel.from_pretrained(general)
     if portable and not model.info.portable:
@@ -128,7 +135,6 @@ def customize(
         say.print(f"[dim]{escape(note)}[/dim]", highlight=False)
     for outlook in outlooks(parts, question):
         say.print(outlook.to_text(), highlight=False, markup=False)
-    folder = CustomizationFolder(out)
     folder.open(_state(model, parts, domain, question, method, seed), overwrite)
     if (done := folder.result()) is not None:
         say.print(f"{out} is done already", highlight=False)
@@ -200,7 +206,7 @@ def _candidates(
         if fixed is None and auto and judged and (left := until - time.monotonic()) < method.seconds(shop):
             shop.console.print(f"{name}: left out, it would not end in the {max(left, 0) / 60:.0f} minutes left")
             continue
-        shop.console.print(f"[bold]{name}[/bold]: {method.summary}", highlight=False)
+        shop.console.print(f"[bold]{name}[/bold]: {SUMMARIES[name]}", highlight=False)
         for option in method.candidates(shop):
             after = folder.scored(option, CHOOSE, {CUSTOM: custom, **general})
             judged.append(judge_option(option, (own, after.pop(CUSTOM)), (before, after), question))

@@ -16,7 +16,7 @@ from typing import Any
 
 from rewardsmith.customization.candidates import HeadOption, Option
 from rewardsmith.customization.choosing import scored_by
-from rewardsmith.errors import OutputExistsError, RewardsmithError
+from rewardsmith.errors import OutputExistsError, RewardsmithError, UserError
 from rewardsmith.evaluation.customization import Customization, load_customization
 from rewardsmith.evaluation.scored import ScoredPreference
 from rewardsmith.files import write_whole
@@ -70,6 +70,13 @@ class CustomizationFolder:
             if isinstance(error, RewardsmithError):
                 raise
             raise RewardsmithError(f"cannot write to {self.path}: {error.strerror}; name another folder") from error
+
+    def require_run(self, overwrite: bool) -> None:
+        """Raises UserError where there is nothing to go on with, or it is to be overwritten."""
+        if overwrite:
+            raise UserError("--resume goes on with a run and --overwrite removes it; give one of them")
+        if not (self.path / "run.json").is_file():
+            raise UserError(f"--resume: {self.path} holds no customize run; leave --resume out to start one there")
 
     def result(self) -> Customization | None:
         """The result of a run that is done."""

@@ -59,8 +59,8 @@ class Method(Protocol):
     """A way to customise: candidates on paths that leave the general model."""
 
     @property
-    def summary(self) -> str:
-        """What it does, in a line."""
+    def name(self) -> str:
+        """Its name in `summaries`."""
 
     def seconds(self, shop: Workshop) -> float:
         """What it is expected to take, scoring apart."""

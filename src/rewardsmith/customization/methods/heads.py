@@ -17,7 +17,6 @@ class Residual:
     """A linear head added to the general reward, trained on kept features (see `residual`)."""
 
     name: str
-    summary: str
     retentions: tuple[float, ...]
     """Weights of the pull towards the general model's verdicts on general prompts."""
     ridges: tuple[float, ...] = (0.003, 0.03, 0.3)

@@ -21,7 +21,6 @@ class Merged:
     """Models of a trained method, merged in the space of task vectors (see `modeling.merging`)."""
 
     name: str
-    summary: str
     base: Trained
     """The method that trains the members; the first member is its own model."""
     merge: Merge

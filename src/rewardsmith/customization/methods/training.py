@@ -48,7 +48,6 @@ class Trained:
     """
 
     name: str
-    summary: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Keys of the stage beside the common ones."""
     enriched: bool = False
