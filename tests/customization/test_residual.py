@@ -24,9 +24,8 @@ def made_up(n: int, seed: int, width: int = 6) -> PairFeatures:
 
 def test_without_margins_and_retention_it_is_logistic_regression() -> None:
     custom = made_up(80, 0)
-    custom = PairFeatures(custom.x, np.zeros(80), custom.weights)
-    unit = PairFeatures(np.vstack([np.eye(6), -np.eye(6)]) * 12**0.5 / 2**0.5, np.zeros(12), np.full(12, 1 / 12))
-    ours = fit_residual(custom, unit, ridge=0.1, retention=0.0)
+    custom = PairFeatures(custom.x / np.sqrt((custom.x**2).mean(axis=0)), np.zeros(80), custom.weights)
+    ours = fit_residual(custom, made_up(12, 1), ridge=0.1, retention=0.0)
     x, y = np.vstack([custom.x, -custom.x]), np.repeat([1, 0], 80)
     peer = LogisticRegression(C=1 / (0.1 * 160), fit_intercept=False, tol=1e-10, max_iter=10_000).fit(x, y)
     np.testing.assert_allclose(ours, peer.coef_[0], atol=2e-4)
@@ -35,7 +34,7 @@ def test_without_margins_and_retention_it_is_logistic_regression() -> None:
 def test_it_is_where_the_stated_loss_is_least() -> None:
     custom, general = made_up(50, 1), made_up(70, 2)
     found = fit_residual(custom, general, ridge=0.05, retention=2.0)
-    scale = np.sqrt((general.x**2).mean(axis=0))
+    scale = np.sqrt((custom.x**2).mean(axis=0))
     p = 1 / (1 + np.exp(-general.margins))
 
     def loss(delta: np.ndarray) -> float:

@@ -15,6 +15,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from rewardsmith.errors import ModelError, OutputExistsError, RewardsmithError
 from rewardsmith.modeling import checkpoint
 from rewardsmith.modeling.building import build_reward_model
+from rewardsmith.modeling.frozen import digest_of
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.modeling.spec import BackboneSpec, LoraSpec
 
@@ -364,3 +365,11 @@ def test_adapter_trains_only_what_it_saves(build, encoder):
     trained = sum(w.numel() for w in model.network.parameters() if w.requires_grad)
     assert stored == trained
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("spec", [{"pooling": "mean"}, {"head": "mlp"}])
+def test_own_shape_loaded_twice_has_the_same_weights(make_backbone, tmp_path, spec):
+    model = build_reward_model(BackboneSpec(model=str(make_backbone("llama")), max_length=64, **spec))
+    model.save_pretrained(tmp_path / "m")
+    first, second = (digest_of(RewardModel.from_pretrained(tmp_path / "m").parameters()) for _ in range(2))
+    assert first == second == digest_of(model.parameters())

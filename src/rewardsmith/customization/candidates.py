@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from rewardsmith.customization.gating import Gate
 from rewardsmith.evaluation.customization import NO_METHOD
 from rewardsmith.evaluation.pairs import FloatArray
 from rewardsmith.modeling.features import FeatureBank
-from rewardsmith.modeling.paths import interpolated, shared_layers, with_residual
+from rewardsmith.modeling.paths import interpolated, shared_layers, with_gated_residual, with_residual
 from rewardsmith.modeling.reuse import reused_layers
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.record import Preference
@@ -63,6 +64,29 @@ class HeadOption(Option):
     def model(self) -> RewardModel:
         """The general model with another head."""
         return with_residual(self.bank.model, torch.from_numpy(self.strength * self.residual))
+
+
+@dataclass(frozen=True)
+class GatedOption(HeadOption):
+    """The general model with `strength` times a residual that a gate lets through; judged on kept features."""
+
+    gate: Gate = field(repr=False)
+    means: slice = field(repr=False)
+    """The features that the gate reads."""
+    domain: str
+
+    def rewards(self, preferences: Sequence[Preference]) -> list[list[float]]:
+        """The general rewards, and the gated residual's."""
+        change = self.strength * self.residual
+        return [
+            (general + self.gate(features[:, self.means]) * (features @ change)).tolist()
+            for features, general in self.bank.of(preferences)
+        ]
+
+    def model(self) -> RewardModel:
+        """The general model with twice its experts."""
+        gate = torch.from_numpy(self.gate.weight), self.gate.bias
+        return with_gated_residual(self.bank.model, torch.from_numpy(self.strength * self.residual), gate, self.domain)
 
 
 def general_option(bank: FeatureBank) -> HeadOption:

@@ -12,6 +12,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from rewardsmith.customization.methods.registry import METHODS, methods_named
 from rewardsmith.customization.methods.summaries import SUMMARIES
 from rewardsmith.customization.parts import CERTIFY, CHOOSE, CUSTOM, TEST, TRAIN, Parts, split_parts
 from rewardsmith.customization.planning import Outlook, outlooks
-from rewardsmith.errors import ModelError
+from rewardsmith.errors import ModelError, UserError
 from rewardsmith.evaluation.budget import (
     POOLED,
     Question,
@@ -141,10 +142,11 @@ def customize(
         return done
     bank = FeatureBank(model)
     try:
-        shop = Workshop(model, general, bank, parts, domain, out, seed, say)
+        shop = Workshop(model, general, bank, parts, domain, out, seed, say, portable)
         _fill(shop, names)
         judged = _candidates(shop, names, question, folder, started + 60 * minutes, len(names) > 1)
         path = _path(judged, folder)
+        judged, path = _refitted(judged, shop), _refitted(path, shop)
         certified, verdicts = _walk(path, shop, question, folder)
         result = _result(shop, judged, path, certified, verdicts, question, folder)
         result = result.model_copy(update={"seconds": time.monotonic() - started})
@@ -203,6 +205,11 @@ def _candidates(
     fixed = folder.fixed()
     for name in names if fixed is None else fixed.methods:
         method = METHODS[name]
+        if reason := method.refusal(shop):
+            if not auto:
+                raise UserError(f"--method {name}: {reason}")
+            shop.console.print(f"{name}: left out, {reason}", highlight=False, markup=False)
+            continue
         if fixed is None and auto and judged and (left := until - time.monotonic()) < method.seconds(shop):
             shop.console.print(f"{name}: left out, it would not end in the {max(left, 0) / 60:.0f} minutes left")
             continue
@@ -227,6 +234,15 @@ def _path(judged: Sequence[Judged], folder: CustomizationFolder) -> list[Judged]
         folder.fix(fixed)
     by_name = {c.name: c for c in judged}
     return [by_name[name] for name in fixed.path]
+
+
+def _refitted(candidates: Sequence[Judged], shop: Workshop) -> list[Judged]:
+    """The candidates, those of quick methods with what the custom choosing part teaches too: it has done its work, and
+    what is certified and tested is what comes out."""
+    wider = replace(shop, parts=shop.parts.with_choice_learnt())
+    methods = dict.fromkeys(c.option.method for c in candidates)
+    again = {o.name: o for name in methods if METHODS[name].refits for o in METHODS[name].candidates(wider)}
+    return [replace(c, option=again.get(c.name, c.option)) for c in candidates]
 
 
 def _walk(
@@ -355,7 +371,7 @@ def _save(chosen: RewardModel, shop: Workshop, result: Customization, folder: Cu
     """Saves the model with what it was trained on and its certificate, and a filled model card."""
     info = shop.general.info
     if result.method != NO_METHOD:
-        trained = [*shop.parts.custom[TRAIN], *shop.parts.pooled(TRAIN)]
+        trained = [*shop.parts.custom[TRAIN], *shop.parts.custom[CHOOSE], *shop.parts.pooled(TRAIN)]
         seen = {content_hash(p.prompt_key()) for p in trained}
         info = chosen.info.model_copy(
             update={

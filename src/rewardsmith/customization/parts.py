@@ -7,7 +7,7 @@ The certify part holds no prompt that the general model was trained on or that t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rewardsmith.errors import DataError
 from rewardsmith.preferences.record import Preference, content_hash
@@ -46,6 +46,10 @@ class Parts:
     def pooled(self, part: str) -> list[Preference]:
         """One part of all general sets together."""
         return [p for preferences in self.of(part).values() for p in preferences]
+
+    def with_choice_learnt(self) -> Parts:
+        """The same, but that the custom choosing part is trained on too."""
+        return replace(self, custom={**self.custom, TRAIN: [*self.custom[TRAIN], *self.custom[CHOOSE]]})
 
     def prompts(self) -> dict[str, dict[str, int]]:
         """Numbers of prompts by set and part."""

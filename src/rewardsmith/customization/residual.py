@@ -43,7 +43,7 @@ class PairFeatures:
 
 
 def fit_residual(custom: PairFeatures, general: PairFeatures, *, ridge: float, retention: float) -> FloatArray:
-    """The residual δ [width] that minimises, with features in units of their spread,
+    """The residual δ [width] that minimises, with features in units of their spread over the custom pairs,
 
         Σ w -log σ(m + δ·x)  over custom pairs  +  ridge/2 |δ|²
         + retention Σ w σ'(m) (δ·x)² / 2        over general pairs.
@@ -51,7 +51,7 @@ def fit_residual(custom: PairFeatures, general: PairFeatures, *, ridge: float, r
     The last term is the second order of distillation, the KL divergence of σ(m + δ·x) from the general model's σ(m): it
     needs no labels, and weighs pairs that are close to a toss, which are those that flip. The problem is convex.
     """
-    scale = np.sqrt((general.weights[:, None] * general.x**2).sum(axis=0))
+    scale = np.sqrt((custom.weights[:, None] * custom.x**2).sum(axis=0))
     scale[scale < 1e-12] = 1.0
     x, g = custom.x / scale, general.x / scale
     p = expit(general.margins)

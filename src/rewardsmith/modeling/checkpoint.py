@@ -156,13 +156,15 @@ def _write_own(model: ModelParts, folder: Path) -> None:
 def own_head(info: ModelInfo, network: PreTrainedModel) -> Head | None:
     """A new head of our own for the shape that `info` describes; None where the architecture's own head does.
 
-    Where it is needed, what the architecture has above its backbone lies idle and is frozen.
+    Where it is needed, what the architecture has above its backbone lies idle: frozen, and zero, so that a model which
+    is loaded twice is the same to whoever hashes its weights.
     """
     native = info.pooling == "native" or (info.pooling == "last" and is_decoder(network))
     if info.head == "linear" and info.layers is None and native:
         return None
     for idle in heads_of(network).values():
-        idle.requires_grad_(False)
+        for weight in idle.requires_grad_(False).parameters():
+            weight.data.zero_()
     config = network.config.get_text_config()
     width = config.hidden_size * len(info.layers or [0])
     outputs = len(info.domains)

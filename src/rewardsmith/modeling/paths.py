@@ -1,5 +1,5 @@
 """The straight path between two reward models of one shape (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903), and a
-change of the last layer alone."""
+change of the last layer alone, everywhere or where a gate says so."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from rewardsmith.errors import ModelError
 from rewardsmith.modeling.backbone import embedding_of, layers_of
+from rewardsmith.modeling.heads import MixtureHead
 from rewardsmith.modeling.reward_model import RewardModel
 
 
@@ -51,4 +52,39 @@ def with_residual(general: RewardModel, residual: torch.Tensor) -> RewardModel:
     new = copy.deepcopy(general)
     weight = new.last_layer.weight
     weight += residual.to(weight)
+    return new
+
+
+@torch.no_grad()
+def with_gated_residual(
+    general: RewardModel, residual: torch.Tensor, gate: tuple[torch.Tensor, float], name: str
+) -> RewardModel:
+    """A model with the reward `r_general + σ(v·m + c) residual·h`, m the mean of the last hidden states: a mixture that
+    has every expert of the general model twice, as it is and with the residual.
+
+    Args:
+        residual: [width] of what the last layer reads.
+        gate: v [hidden size] and c.
+        name: of the preferences that the new experts are for.
+    """
+    new = copy.deepcopy(general)
+    old = new.own_head
+    weight, bias = gate
+    experts = old.gate.out_features if isinstance(old, MixtureHead) else 1
+    head = MixtureHead(new.last_layer.in_features, len(weight), 2 * experts, len(general.info.domains))
+    for layer in (head.gate.weight, head.gate.bias):
+        layer.zero_()
+    if isinstance(old, MixtureHead):
+        head.gate.weight[:experts] = head.gate.weight[experts:] = old.gate.weight
+        head.gate.bias[:experts] = head.gate.bias[experts:] = old.gate.bias
+    head.gate.weight[experts:] += weight.to(head.gate.weight)
+    head.gate.bias[experts:] += bias
+    # Rows are outputs of experts: of every output the old experts, then the new ones.
+    rows = new.last_layer.weight.view(len(general.info.domains), experts, -1)
+    head.out.weight.copy_(torch.cat([rows, rows + residual.to(rows)], dim=1).flatten(0, 1))
+    new.own_head = head.to(general.device)
+    names = general.info.experts or ["general"]
+    new.info = general.info.model_copy(
+        update={"head": "mixture", "experts": [*names, *(f"{n} for {name}" for n in names)], "portable": False}
+    )
     return new

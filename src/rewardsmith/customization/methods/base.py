@@ -46,6 +46,8 @@ class Workshop:
     folder: Path
     seed: int
     console: Console
+    portable: bool = True
+    """Whether the customised model is to be one that other tools can load."""
     end: LastModel = field(default_factory=LastModel)
 
     def anchors(self) -> list[Preference]:
@@ -61,6 +63,13 @@ class Method(Protocol):
     @property
     def name(self) -> str:
         """Its name in `summaries`."""
+
+    @property
+    def refits(self) -> bool:
+        """Whether it is quick enough to learn anew from the choosing part too, once the path is chosen."""
+
+    def refusal(self, shop: Workshop) -> str | None:
+        """Why it cannot be used here; None where it can."""
 
     def seconds(self, shop: Workshop) -> float:
         """What it is expected to take, scoring apart."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rewardsmith.customization.candidates import HeadOption, Option
+import numpy as np
+
+from rewardsmith.customization.candidates import GatedOption, HeadOption, Option
+from rewardsmith.customization.gating import fit_gate, mean_columns
 from rewardsmith.customization.methods.base import Workshop
 from rewardsmith.customization.parts import TRAIN
-from rewardsmith.customization.residual import PairFeatures, fit_residual
+from rewardsmith.customization.residual import Known, PairFeatures, fit_residual
 from rewardsmith.modeling.reward_model import RewardModel
+
+RIDGES = (0.1, 0.5, 2.0)
+HEAD_STRENGTHS = (1.0, 0.75, 0.5, 0.35, 0.25, 0.15)
 
 
 @dataclass(frozen=True)
@@ -19,8 +25,17 @@ class Residual:
     name: str
     retentions: tuple[float, ...]
     """Weights of the pull towards the general model's verdicts on general prompts."""
-    ridges: tuple[float, ...] = (0.003, 0.03, 0.3)
-    strengths: tuple[float, ...] = (1.0, 0.75, 0.5, 0.35, 0.25, 0.15)
+    ridges: tuple[float, ...] = RIDGES
+    strengths: tuple[float, ...] = HEAD_STRENGTHS
+
+    @property
+    def refits(self) -> bool:
+        """Yes."""
+        return True
+
+    def refusal(self, shop: Workshop) -> str | None:
+        """None."""
+        return None
 
     def seconds(self, shop: Workshop) -> float:
         """Next to nothing."""
@@ -41,3 +56,51 @@ class Residual:
                 settings = {"ridge": ridge} | ({"retention": retention} if retention else {})
                 for strength in self.strengths:
                     yield HeadOption(self.name, dict(settings), strength, residual, shop.bank)
+
+
+@dataclass(frozen=True)
+class GatedResidual:
+    """A residual that a gate lets through where a dialogue looks like the custom ones (see `gating`)."""
+
+    name: str
+    ridges: tuple[float, ...] = RIDGES
+    strengths: tuple[float, ...] = HEAD_STRENGTHS
+
+    @property
+    def refits(self) -> bool:
+        """Yes."""
+        return True
+
+    def refusal(self, shop: Workshop) -> str | None:
+        """Its model is no standard checkpoint, and the gate needs what it reads among the features."""
+        if shop.portable:
+            return "a gate is nothing that other tools can load: say --no-portable"
+        if mean_columns(shop.general) is None:
+            return "the gate reads the mean of the last layer, and this general model is not pooled by it"
+        return None
+
+    def seconds(self, shop: Workshop) -> float:
+        """Next to nothing."""
+        return 0.0
+
+    def frozen_layers(self, general: RewardModel) -> int:
+        """None: what the last layer reads is kept instead."""
+        return 0
+
+    def candidates(self, shop: Workshop) -> Iterator[Option]:
+        """A path for every ridge."""
+        train, general = shop.parts.custom[TRAIN], shop.anchors()
+        own, others = shop.bank.of(train), shop.bank.of(general)
+        means = mean_columns(shop.general)
+        assert means is not None, "methods that do not fit a model are left out before"
+        gate = fit_gate(*(np.concatenate([f[:, means] for f, _ in known]) for known in (own, others)))
+
+        def let_through(known: Sequence[Known]) -> list[Known]:
+            return [(gate(f[:, means])[:, None] * f, rewards) for f, rewards in known]
+
+        custom_pairs = PairFeatures.of(train, let_through(own))
+        general_pairs = PairFeatures.of(general, let_through(others))
+        for ridge in self.ridges:
+            residual = fit_residual(custom_pairs, general_pairs, ridge=ridge, retention=1.0)
+            for strength in self.strengths:
+                yield GatedOption(self.name, {"ridge": ridge}, strength, residual, shop.bank, gate, means, shop.domain)

@@ -30,6 +30,15 @@ class Merged:
     """How many models are merged, each trained with another seed."""
     strengths: tuple[float, ...] = STRENGTHS
 
+    @property
+    def refits(self) -> bool:
+        """No: it would train once more."""
+        return False
+
+    def refusal(self, shop: Workshop) -> str | None:
+        """None."""
+        return None
+
     def seconds(self, shop: Workshop) -> float:
         """That of the members that are not trained yet."""
         return sum(self.base.seconds_of(shop, seed) for seed in self._seeds(shop))

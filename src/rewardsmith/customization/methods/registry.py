@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rewardsmith.customization.methods.base import Method
-from rewardsmith.customization.methods.heads import Residual
+from rewardsmith.customization.methods.heads import GatedResidual, Residual
 from rewardsmith.customization.methods.merging import Merged
 from rewardsmith.customization.methods.summaries import SUMMARIES
 from rewardsmith.customization.methods.training import Trained
@@ -13,9 +13,10 @@ AUTO = "auto"
 
 _FINE_TUNING = Trained("fine-tuning")
 
-_ALL: list[Residual | Trained | Merged] = [
+_ALL: list[Method] = [
     Residual("anchored", retentions=(0.3, 3.0, 30.0, 300.0)),
     Residual("head", retentions=(0.0,)),
+    GatedResidual("gated"),
     _FINE_TUNING,
     Merged("ties", _FINE_TUNING, "ties", densities=(0.5, 0.2)),
     Merged("dare", _FINE_TUNING, "dare", densities=(0.5, 0.2)),
@@ -31,7 +32,7 @@ _ALL: list[Residual | Trained | Merged] = [
     Trained("full-fine-tuning", trained_share=1.0),
 ]
 
-_BY_NAME: dict[str, Method] = {method.name: method for method in _ALL}
+_BY_NAME = {method.name: method for method in _ALL}
 METHODS = {name: _BY_NAME[name] for name in SUMMARIES}
 
 

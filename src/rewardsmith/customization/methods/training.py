@@ -62,6 +62,15 @@ class Trained:
     """Ranks of LoRA adapters, a path for each; none: all weights of the layers that train."""
     strengths: tuple[float, ...] = STRENGTHS
 
+    @property
+    def refits(self) -> bool:
+        """No: it would train once more."""
+        return False
+
+    def refusal(self, shop: Workshop) -> str | None:
+        """None."""
+        return None
+
     def seconds(self, shop: Workshop) -> float:
         """As the dry run has it; nothing for what is trained already."""
         return sum(self.seconds_of(shop, shop.seed, rank) for rank in self.ranks or (None,))

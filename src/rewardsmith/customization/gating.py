@@ -1,0 +1,58 @@
+"""The gate of a gated residual: how much a dialogue looks like those of the custom preferences.
+
+`r = r_general + q(m) δ·h` with `q(m) = σ(v·m + c)`, m the mean of the last hidden states over the dialogue. Where q is
+near 0 the general model's verdicts stay. A gate may win by knowing a format: what it keeps on general sets that it
+never saw is to be measured on such sets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from rewardsmith.evaluation.pairs import FloatArray
+from rewardsmith.modeling.reward_model import RewardModel
+
+_PENALTY = 100.0
+"""Of the squared weights, in units of the features' spread: the classes are far apart, and an unpenalised gate would be
+a step."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """`σ(v·m + c)`."""
+
+    weight: FloatArray
+    """v [width]."""
+    bias: float
+
+    def __call__(self, means: FloatArray) -> FloatArray:
+        """Shares q [n] for mean states [n, width]."""
+        shares: FloatArray = expit(means @ self.weight + self.bias)
+        return shares
+
+
+def fit_gate(custom: FloatArray, general: FloatArray) -> Gate:
+    """Logistic regression that tells custom dialogues [n, width] from general ones [m, width], both kinds counting as
+    much."""
+    from sklearn.linear_model import LogisticRegression
+
+    x = np.concatenate([custom, general])
+    centre, scale = x.mean(axis=0), x.std(axis=0) + 1e-12
+    labels = np.repeat([1, 0], [len(custom), len(general)])
+    found = LogisticRegression(C=1 / _PENALTY, class_weight="balanced", max_iter=1000).fit((x - centre) / scale, labels)
+    weight: FloatArray = found.coef_[0] / scale
+    return Gate(weight, float(found.intercept_[0] - weight @ centre))
+
+
+def mean_columns(model: RewardModel) -> slice | None:
+    """Which of the features that the last layer reads are the mean of the last hidden states; None where none are."""
+    width = model.inner.config.get_text_config().hidden_size
+    depth = model.inner.config.get_text_config().num_hidden_layers
+    layers = model.info.layers or [depth]
+    if model.info.pooling != "mean" or model.info.head == "mlp" or depth not in layers:
+        return None
+    start = width * layers.index(depth)
+    return slice(start, start + width)
