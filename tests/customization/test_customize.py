@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from transformers import AutoModelForSequenceClassification
 
 from rewardsmith.customization.customize import read_parts
@@ -58,6 +59,9 @@ def test_parts_hold_what_they_say(run: Callable[..., Any]) -> None:
     assert {name: change.n_prompts for name, change in result.general.sets.items()} == {
         name: result.parts[name]["test"] for name in ("kind", "short")
     }
+    assert set(result.audits) == set(result.parts) and result.options["--budget"] == {"all general sets": 60.0}
+    assert all(result.audits[name].prompts == sum(parts.values()) for name, parts in result.parts.items())
+    assert set(result.calibration) == {"custom", "all general sets"} and not result.curves and not result.recipes
     (verdict,) = result.verdicts
     assert verdict.n_prompts == sum(result.parts[name]["certify"] for name in ("kind", "short"))
 
@@ -88,6 +92,9 @@ def test_a_trained_method_walks_the_path_to_its_end(run: Callable[..., Any], mon
     result = run(["60"], method="distillation")
     assert [c.strength for c in result.candidates] == [1.0, 0.5]
     assert abs(result.candidates[1].general) <= abs(result.candidates[0].general) + 0.05
+    (curve,) = result.curves
+    assert curve.run == "distillation" and curve.points[-1].step == 3 and curve.points[-1].loss is not None
+    assert yaml.safe_load(result.recipes["distillation"])["stages"][0]["losses"]["distillation"] == 1.0
 
 
 def _tiny(name: str, **fields: Any) -> Trained:

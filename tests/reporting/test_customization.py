@@ -117,6 +117,8 @@ def test_a_result_reads_back_and_another_file_is_refused(tmp_path: Path) -> None
     path = tmp_path / "result.json"
     path.write_text(made_up().model_dump_json(), encoding="utf-8")
     assert load_customization(path) == made_up()
+    old = Path(__file__).parents[1] / "evaluation" / "fixtures" / "customization_v1.json"
+    assert load_customization(old) == made_up()
     path.write_text('{"version": 1, "models": []}', encoding="utf-8")
     with pytest.raises(DataError, match="no result of customize that this version reads"):
         load_customization(path)

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from rewardsmith.errors import UserError
+from rewardsmith.modeling.reference import Reference
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.training.planning import plan_run
 from rewardsmith.training.recipe_file import parse_recipe
@@ -68,3 +70,21 @@ def test_an_adapter_can_be_the_start(
 def test_a_custom_model_without_enrichment_has_the_scale_of_the_runs_general_set(run_tiny: Callable[..., Path]) -> None:
     scale = RewardModel.from_pretrained(run_tiny(), domain="academy").info.reward_scale
     assert scale is not None and scale.source == "general"
+
+
+def test_a_model_trained_on_from_a_certified_one_has_no_certificate(
+    run_tiny: Callable[..., Path], make_backbone: Callable[..., Path], tmp_path: Path
+) -> None:
+    from rewardsmith.modeling.building import build_reward_model
+    from rewardsmith.modeling.spec import BackboneSpec
+
+    model = build_reward_model(BackboneSpec(model=str(make_backbone("llama")), max_length=96))
+    model.info = model.info.model_copy(update={"provenance": {"certificate": {"bound": 1.0}, "backbone": "llama"}})
+    model.reference = Reference({"helpful": np.zeros((50, 2 * model.last_layer.in_features))})
+    certified = RewardModel.from_pretrained(model.save_pretrained(tmp_path / "certified"))
+    assert certified.reference is not None
+    trained = RewardModel.from_pretrained(
+        run_tiny(general=None, custom={"start": str(tmp_path / "certified")}), domain="academy"
+    )
+    assert trained.reference is None and "certificate" not in trained.info.provenance
+    assert trained.info.provenance["backbone"] == "llama"

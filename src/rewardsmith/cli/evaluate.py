@@ -59,6 +59,7 @@ def evaluate(
     rewardsmith evaluate -m runs/demo/models/general -m runs/demo/models/academy -d test.jsonl --json out.json
     rewardsmith evaluate -m NEW --against OLD -d helpful.jsonl -d harmless.jsonl --budget 2 --budget harmless=5
     """
+    from rewardsmith.customization.reference import ShiftCheck
     from rewardsmith.errors import UserError, VerdictNotReached
     from rewardsmith.evaluation.budget import Question, overall
     from rewardsmith.evaluation.evaluate import evaluate_models
@@ -99,10 +100,13 @@ def evaluate(
     check_domain(domain, scorers.values(), sets)
     for remark in () if seen else check_unseen(scorers.values(), sets):
         console.print(remark, style="yellow", highlight=False, markup=False)
+    checks = [ShiftCheck(scorer, sets) for scorer in scorers.values()]
     asked = (against, question) if against is not None and question is not None else None
     result = evaluate_models(scorers, sets, baselines=baselines, cluster=unit, against=asked)
     for scorer in scorers.values():
         print_notes(scorer.notes, console)
+    for remark in (remark for check in checks for remark in check.remarks()):
+        console.print(remark, style="yellow", highlight=False, markup=False)
     written = result if len(result.models) > 1 else result.models[0]
     if printed:
         print(written.model_dump_json(indent=2))

@@ -8,15 +8,11 @@ needs no correction. Last, the test parts say what the choice is worth.
 
 from __future__ import annotations
 
-import platform
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.markup import escape
 
@@ -29,36 +25,24 @@ from rewardsmith.customization.methods.registry import METHODS, methods_named
 from rewardsmith.customization.methods.summaries import SUMMARIES
 from rewardsmith.customization.parts import CERTIFY, CHOOSE, CUSTOM, TEST, TRAIN, Parts, split_parts
 from rewardsmith.customization.planning import Outlook, outlooks
+from rewardsmith.customization.reference import reference_of
+from rewardsmith.customization.result import result_of
 from rewardsmith.errors import ModelError, UserError
-from rewardsmith.evaluation.budget import (
-    POOLED,
-    Question,
-    interval_of,
-    judge_sets,
-    overall,
-    prompt_differences,
-    with_pooled,
-)
-from rewardsmith.evaluation.customization import NO_METHOD, Candidate, Change, Customization, Flip, GeneralChange
-from rewardsmith.evaluation.pairs import pair_table
-from rewardsmith.evaluation.ranking import accuracy
+from rewardsmith.evaluation.budget import Question, judge_sets, overall
+from rewardsmith.evaluation.customization import Customization
 from rewardsmith.evaluation.result import Verdict
-from rewardsmith.evaluation.scored import ScoredPreference
 from rewardsmith.modeling.features import FeatureBank
 from rewardsmith.modeling.frozen import digest_of
+from rewardsmith.modeling.reference import REFERENCE
 from rewardsmith.modeling.reuse import reused_layers
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.modeling.scoring import progress
 from rewardsmith.preferences.candidates import of_domain
 from rewardsmith.preferences.reading import load_preferences
-from rewardsmith.preferences.record import content_hash, response_text
+from rewardsmith.preferences.record import content_hash
 from rewardsmith.preferences.sample import located
 from rewardsmith.reporting.customization import write_report
-from rewardsmith.reporting.format import difference_with_interval
 from rewardsmith.training.run_folder import fingerprint
-
-_MOST_TEXT = 600
-"""Characters of a text in the list of flipped pairs."""
 
 
 def read_parts(model: RewardModel, preferences: str, domain: str, general: Mapping[str, str], seed: int) -> Parts:
@@ -136,7 +120,8 @@ def customize(
         say.print(f"[dim]{escape(note)}[/dim]", highlight=False)
     for outlook in outlooks(parts, question):
         say.print(outlook.to_text(), highlight=False, markup=False)
-    folder.open(_state(model, parts, domain, question, method, seed), overwrite)
+    state = _state(model, parts, domain, question, method, seed)
+    folder.open(state, overwrite)
     if (done := folder.result()) is not None:
         say.print(f"{out} is done already", highlight=False)
         return done
@@ -148,10 +133,9 @@ def customize(
         path = _path(judged, folder)
         judged, path = _refitted(judged, shop), _refitted(path, shop)
         certified, verdicts = _walk(path, shop, question, folder)
-        result = _result(shop, judged, path, certified, verdicts, question, folder)
-        result = result.model_copy(update={"seconds": time.monotonic() - started})
-        chosen = certified[-1].option.model() if certified else model
-        _save(chosen, shop, result, folder)
+        result = result_of(shop, judged, path, certified, verdicts, question, folder)
+        result = result.model_copy(update={"options": state, "seconds": time.monotonic() - started})
+        _save(certified[-1] if certified else None, shop, result, folder)
     finally:
         bank.close()
     write_report([result], folder.path / "report.html")
@@ -263,114 +247,12 @@ def _walk(
     return passed, verdicts
 
 
-def _result(
-    shop: Workshop,
-    judged: Sequence[Judged],
-    path: Sequence[Judged],
-    certified: Sequence[Judged],
-    verdicts: Mapping[str, list[Verdict]],
-    question: Question,
-    folder: CustomizationFolder,
-) -> Customization:
-    """Everything on the test parts, and the choice."""
-    sets = {CUSTOM: shop.parts.custom[TEST], **shop.parts.of(TEST)}
-    chosen = certified[-1] if certified else None
-    before = scored_by(general_option(shop.bank), sets)
-    after = folder.scored(chosen.option, TEST, sets) if chosen else before
-    freest = max(judged, key=lambda c: c.custom, default=None)
-    free = folder.scored(freest.option, TEST, sets)[CUSTOM] if freest else before[CUSTOM]
-    general_before, general_after = ({k: v for k, v in s.items() if k != CUSTOM} for s in (before, after))
-    budgets = question.budgets.for_sets(list(general_before))
-    first = verdicts[chosen.name][0] if chosen else None
-    on_path = {c.name for c in path}
-    pooled = _change(with_pooled(general_before)[POOLED], with_pooled(general_after)[POOLED])
-    return Customization(
-        certified=True,
-        budget=None if question.budgets.pooled is None else 100 * question.budgets.pooled,
-        budgets={name: 100 * b for name, b in budgets.items()},
-        confidence=question.confidence,
-        metric=question.metric,
-        bound=100 * first.bound if first else 0.0,
-        method=chosen.option.method if chosen else NO_METHOD,
-        settings=chosen.option.settings if chosen else {},
-        strength=chosen.option.strength if chosen else 0.0,
-        domain=shop.domain,
-        general_model=shop.general_name,
-        general=GeneralChange(
-            **dict(pooled),
-            sets={name: _change(general_before[name], general_after[name]) for name in general_before},
-        ),
-        custom=_change(before[CUSTOM], after[CUSTOM]),
-        unconstrained=_change(before[CUSTOM], free) if freest else None,
-        verdicts=verdicts[chosen.name] if chosen else [],
-        candidates=[
-            Candidate(
-                name=c.name,
-                method=c.option.method,
-                settings=c.option.settings,
-                strength=c.option.strength,
-                custom=c.custom,
-                general=c.general,
-                on_path=c.name in on_path,
-                verdicts=verdicts.get(c.name, []),
-                chosen=chosen is not None and c.name == chosen.name,
-            )
-            for c in judged
-        ],
-        parts=shop.parts.prompts(),
-        flips=[flip for name in general_before for flip in _flips(name, general_before[name], general_after[name])],
-        notes=[*shop.parts.notes, *_disagreement(pooled, first)],
-        command=sys.argv,
-        versions={p: version(p) for p in ("rewardsmith", "torch", "transformers")}
-        | {"python": platform.python_version()},
-        seconds=0.0,
-    )
-
-
-def _disagreement(test: Change, proved: Verdict | None) -> list[str]:
-    """Says where the test part saw a greater loss than the bound on the same sets."""
-    if proved is None or proved.set != POOLED or test.difference is None or -test.difference <= max(proved.bound, 0.0):
-        return []
-    covered = test.ci95 is None or -test.ci95[1] <= proved.bound
-    seen = difference_with_interval(test.difference, test.ci95)
-    return [
-        f"the test part, {test.n_prompts} prompts, saw {seen} points of general accuracy: more than the bound of "
-        f"{100 * proved.bound:.1f}; " + ("its interval covers the bound" if covered else "one of the two is wrong")
-    ]
-
-
-def _change(before: Sequence[ScoredPreference], after: Sequence[ScoredPreference]) -> Change:
-    d = prompt_differences(before, after)
-    old, new = (accuracy(t.margins, t.prompts) for t in (pair_table(before), pair_table(after)))
-    return Change(
-        before=old,
-        after=new,
-        difference=float(d.mean()) if len(d) else None,
-        ci95=interval_of(d),
-        n_prompts=len(d),
-    )
-
-
-def _flips(name: str, before: Sequence[ScoredPreference], after: Sequence[ScoredPreference]) -> list[Flip]:
-    found = []
-    for old, new in zip(before, after, strict=True):
-        p = old.preference
-        a, b = old.usable_rewards(), new.usable_rewards()
-        if a is None or b is None:
-            continue
-        for i, j in p.pairs():
-            was, now = a[i] - a[j], b[i] - b[j]
-            if np.sign(was) != np.sign(now):
-                texts = (p.prompt[-1].content, response_text(p.responses[i]), response_text(p.responses[j]))
-                prompt, chosen, rejected = (t if len(t) <= _MOST_TEXT else t[: _MOST_TEXT - 1] + "…" for t in texts)
-                found.append(Flip(set=name, prompt=prompt, chosen=chosen, rejected=rejected, before=was, after=now))
-    return found
-
-
-def _save(chosen: RewardModel, shop: Workshop, result: Customization, folder: CustomizationFolder) -> None:
-    """Saves the model with what it was trained on and its certificate, and a filled model card."""
-    info = shop.general.info
-    if result.method != NO_METHOD:
+def _save(choice: Judged | None, shop: Workshop, result: Customization, folder: CustomizationFolder) -> None:
+    """Saves the model with what it was trained on, its certificate and what that stands on, and a filled model card."""
+    chosen = choice.option.model() if choice else shop.general
+    info = chosen.info
+    if choice is not None:
+        chosen.reference = reference_of(choice.option, chosen, shop.parts.of(CERTIFY))
         trained = [*shop.parts.custom[TRAIN], *shop.parts.custom[CHOOSE], *shop.parts.pooled(TRAIN)]
         seen = {content_hash(p.prompt_key()) for p in trained}
         info = chosen.info.model_copy(
@@ -387,6 +269,7 @@ def _save(chosen: RewardModel, shop: Workshop, result: Customization, folder: Cu
                         "bound": result.bound,
                         "method": result.method,
                         "strength": result.strength,
+                        "reference": str(REFERENCE),
                     },
                 },
             }

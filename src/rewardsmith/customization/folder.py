@@ -42,6 +42,11 @@ class CustomizationFolder:
         """The customised model."""
         return self.path / "model"
 
+    @property
+    def training(self) -> Path:
+        """Where the methods that train have their runs."""
+        return self.path / "training"
+
     def open(self, state: Mapping[str, object], overwrite: bool) -> None:
         """Makes the folder, or goes on in one that holds the same run.
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
-from rewardsmith.evaluation.result import Count, ResultPart, Verdict, load_typed
+from rewardsmith.evaluation.result import CalibrationBin, Count, ResultPart, Share, Verdict, load_typed
+from rewardsmith.preferences.audit import AuditReport
 
 NO_METHOD = "none"
 """Method of a run that gives the general model back."""
@@ -57,6 +58,38 @@ class Flip(ResultPart):
     after: float
 
 
+class CurvePoint(ResultPart):
+    """What was measured at a step of training; a loss may stand for several steps that end there."""
+
+    step: Count
+    loss: float | None
+    accuracy: dict[str, Share] = Field(default_factory=dict, description="By set of the validation part.")
+
+
+class LearningCurve(ResultPart):
+    """One stage of one training run."""
+
+    run: str = Field(description="The method, or the run's folder below it.")
+    stage: str
+    points: list[CurvePoint]
+
+
+class Reliability(ResultPart):
+    """How far the sigmoid of a margin can be read as the probability of being preferred."""
+
+    ece: Share | None = Field(description="Debiased calibration error (root of the square).")
+    ece_ci95: tuple[float, float] | None = Field(description="Percentile bootstrap over prompts.")
+    ece_plain: Share | None = Field(description="The usual ECE, biased upwards.")
+    bins: list[CalibrationBin]
+
+
+class CalibrationChange(ResultPart):
+    """Of the general model, and of the customised one on the same preferences."""
+
+    before: Reliability
+    after: Reliability
+
+
 class Customization(ResultPart):
     """What `customize` found."""
 
@@ -81,6 +114,16 @@ class Customization(ResultPart):
     candidates: list[Candidate]
     parts: dict[str, dict[str, Annotated[int, Field(ge=0)]]] = Field(description="Prompts by set and part.")
     flips: list[Flip] = Field(default_factory=list)
+    calibration: dict[str, CalibrationChange] = Field(default_factory=dict, description="By set, on the test part.")
+    curves: list[LearningCurve] = Field(default_factory=list, description="Of the methods that train.")
+    audits: dict[str, AuditReport] = Field(
+        default_factory=dict, description="By set, of the preferences that were used."
+    )
+    recipes: dict[str, str] = Field(default_factory=dict, description="Resolved, as YAML, of the methods that train.")
+    options: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="What may not change between a run and its continuation; data as fingerprints.",
+    )
     notes: list[str] = Field(default_factory=list)
     command: list[str] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)

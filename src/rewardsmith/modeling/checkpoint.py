@@ -25,6 +25,7 @@ from rewardsmith.modeling.backbone import first_line, heads_of, is_decoder, merg
 from rewardsmith.modeling.heads import Head, LinearHead, MixtureHead, MLPHead
 from rewardsmith.modeling.info import ModelInfo
 from rewardsmith.modeling.posterior import Posterior
+from rewardsmith.modeling.reference import Reference
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -47,6 +48,7 @@ class ModelParts(NamedTuple):
     info: ModelInfo
     own_head: Head | None = None
     posterior: Posterior | None = None
+    reference: Reference | None = None
 
 
 def save_parts(model: ModelParts, path: Path, *, merge: bool = True, overwrite: bool = False) -> Path:
@@ -112,6 +114,8 @@ def _write(model: ModelParts, folder: Path, merge: bool) -> None:
     info.write(folder)
     if model.posterior is not None:
         model.posterior.write(folder)
+    if model.reference is not None:
+        model.reference.write(folder)
 
 
 @contextmanager

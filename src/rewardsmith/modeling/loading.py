@@ -41,6 +41,7 @@ from rewardsmith.modeling.checkpoint import ADAPTER, MODELS, OWN_TYPE, ModelPart
 from rewardsmith.modeling.embedded import EMBEDDED
 from rewardsmith.modeling.info import FILE_NAME, ModelInfo, read_info
 from rewardsmith.modeling.posterior import read_posterior
+from rewardsmith.modeling.reference import read_reference
 
 _OTHER_FORMATS = ["*.h5", "*.msgpack", "*.onnx", "*.gguf", "*.ot", "onnx/*", "openvino/*"]
 """Weights that PyTorch does not read: not fetched."""
@@ -49,7 +50,7 @@ _OTHER_FORMATS = ["*.h5", "*.msgpack", "*.onnx", "*.gguf", "*.ot", "onnx/*", "op
 def load_parts(path: str | Path, domain: str | None = None) -> ModelParts:
     """Loads any reward model on the CPU: see `RewardModel.from_pretrained`."""
     name = _locate(str(path), domain)
-    return _load(name)._replace(posterior=read_posterior(Path(name)))
+    return _load(name)._replace(posterior=read_posterior(Path(name)), reference=read_reference(Path(name)))
 
 
 def _load(name: str) -> ModelParts:

@@ -28,6 +28,7 @@ from rewardsmith.modeling.info import ModelInfo
 from rewardsmith.modeling.loading import load_parts
 from rewardsmith.modeling.pooling import pool
 from rewardsmith.modeling.posterior import Posterior
+from rewardsmith.modeling.reference import Reference
 from rewardsmith.modeling.tree_attention import enable_trees, forward_inputs
 from rewardsmith.modeling.tree_check import ensure_trees
 from rewardsmith.preferences.record import Message, Preference, Response
@@ -75,11 +76,13 @@ class RewardModel(nn.Module):
         info: ModelInfo,
         own_head: Head | None = None,
         posterior: Posterior | None = None,
+        reference: Reference | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.own_head = own_head
         self.posterior = posterior
+        self.reference = reference
         self.lm_head: LanguageModelHead | None = None
         self.tokenizer = tokenizer
         self.info = info
@@ -218,9 +221,13 @@ class RewardModel(nn.Module):
 
     @torch.no_grad()
     def features_of(
-        self, sequences: Sequence[TokenizedResponse], token_budget: int = DEFAULT_TOKEN_BUDGET
+        self,
+        sequences: Sequence[TokenizedResponse],
+        token_budget: int = DEFAULT_TOKEN_BUDGET,
+        on_progress: Callable[[int], None] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the last layer of the head reads, float32 [n, width], and the rewards [n, outputs], on the CPU.
+        """What the last layer of the head reads, float32 [n, width], and the rewards [n, outputs], on the CPU;
+        `on_progress` is told how many were just done.
 
         A change δ of that layer's weights changes a reward by δ times the features (in a mixture, the same change of
         all its experts does).
@@ -230,6 +237,8 @@ class RewardModel(nn.Module):
         for rows in self._passes(sequences, token_budget):
             place = rows.sequence.cpu()
             features[place], rewards[place] = (part.float().cpu() for part in self._run(rows)[:2])
+            if on_progress:
+                on_progress(len(place))
         return features, rewards
 
     def _passes(self, sequences: Sequence[TokenizedResponse], token_budget: int) -> Iterator[Rows]:
@@ -315,7 +324,7 @@ class RewardModel(nn.Module):
         calibration = self.calibration
         info = self.info.model_copy(update={"calibration": calibration})
         posterior = self.posterior if calibration else None
-        parts = ModelParts(self.network, self.tokenizer, info, self.own_head, posterior)
+        parts = ModelParts(self.network, self.tokenizer, info, self.own_head, posterior, self.reference)
         return save_parts(parts, Path(path), merge=merge, overwrite=overwrite)
 
     def output_of(self, domain: str) -> int:

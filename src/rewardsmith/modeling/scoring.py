@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from rewardsmith.errors import ModelError, UserError
+from rewardsmith.modeling.calibration import FloatArray
 from rewardsmith.modeling.checkpoint import MODELS
 from rewardsmith.modeling.judging import Judge, Judgement, best_first
 from rewardsmith.modeling.reward_model import RewardModel
@@ -77,6 +79,8 @@ class ModelScorer:
         self.name, self.console = model, console
         self.model = RewardModel.from_pretrained(model, domain)
         self._cut = 0
+        self._watched: dict[int, Preference] = {}
+        self._features: dict[int, FloatArray] = {}
 
     @property
     def notes(self) -> list[str]:
@@ -84,8 +88,32 @@ class ModelScorer:
         return [f"{self.name}: {note}" for note in _cut_note(self.model, self._cut)]
 
     def __call__(self, preferences: Sequence[Preference]) -> list[list[float]]:
+        watched = [p for p in preferences if id(p) in self._watched]
+        others = [p for p in preferences if id(p) not in self._watched]
         with progress(self.console, self.name, sum(len(p.responses) for p in preferences)) as advance:
-            return self.model.score_preferences(preferences, on_progress=advance, on_cut=self._count_cut)
+            read = iter(self._read(watched, advance))
+            scored = iter(self.model.score_preferences(others, on_progress=advance, on_cut=self._count_cut))
+        return [next(read if id(p) in self._watched else scored) for p in preferences]
+
+    def watch(self, preferences: Sequence[Preference]) -> None:
+        """Asks for the features of these preferences to be kept when they are scored."""
+        self._watched |= {id(p): p for p in preferences}
+
+    def features(self, preferences: Sequence[Preference]) -> list[FloatArray]:
+        """For each preference that was watched and scored, what the last layer read of its responses [r, width]."""
+        return [self._features[id(p)] for p in preferences]
+
+    def _read(self, preferences: Sequence[Preference], on_progress: Callable[[int], None]) -> list[list[float]]:
+        """Scores and keeps the features."""
+        if not preferences:
+            return []
+        sequences = self.model.text.batch([(p.prompt, r) for p in preferences for r in p.responses])
+        self._count_cut(sum(s.is_cut for s in sequences))
+        features, rewards = self.model.features_of(sequences, on_progress=on_progress)
+        ends = np.cumsum([len(p.responses) for p in preferences])[:-1]
+        self._features |= zip(map(id, preferences), np.split(features.double().numpy(), ends), strict=True)
+        parts = zip(preferences, np.split(rewards.numpy(), ends), strict=True)
+        return [rows[:, self.model.output_of(p.domain)].tolist() for p, rows in parts]
 
     def _count_cut(self, dialogues: int) -> None:
         self._cut += dialogues

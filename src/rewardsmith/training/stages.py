@@ -209,7 +209,9 @@ def _save(job: Job, model: RewardModel, place: Workplace, steps: int) -> None:
     general = _general_sets(job.stage, place.recipe)
     for domain, name in job.models.items():
         single = domain_model(model, domain)
-        before = model.info.provenance
+        # A certificate is about the model that it was made for, and this is another.
+        before = {key: value for key, value in model.info.provenance.items() if key != "certificate"}
+        single.reference = None
         single.info = single.info.model_copy(
             update={
                 "trained_on": sorted({*model.info.trained_on, *seen}),
