@@ -5,22 +5,33 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rewardsmith.errors import DataError
 from rewardsmith.evaluation.customization import (
+    CalibrationChange,
     Candidate,
     Change,
+    CurvePoint,
     Customization,
     Flip,
     GeneralChange,
+    LearningCurve,
+    Reliability,
     load_customization,
 )
-from rewardsmith.evaluation.result import Verdict
-from rewardsmith.reporting.customization import front_of, verdict_sentence, write_report
+from rewardsmith.evaluation.result import CalibrationBin, Verdict
+from rewardsmith.preferences.audit import audit_preferences
+from rewardsmith.preferences.record import Preference
+from rewardsmith.reporting.customization import limits_of, verdict_sentence, write_report
+from rewardsmith.reporting.pictures import accuracy_pictures, front_of, loss_picture, reliability_picture, ticks
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
@@ -54,10 +65,41 @@ def made_up(method: str = "anchored", **changes: object) -> Customization:
     return Customization.model_validate(values | changes)
 
 
+def with_evidence(**changes: object) -> Customization:
+    """With all that a run of a method that trains has."""
+    bins = [
+        CalibrationBin(confidence=0.5 + 0.1 * k, accuracy=0.45 + 0.12 * k, n_pairs=20, standard_error=0.04)
+        for k in range(5)
+    ]
+    reading = Reliability(ece=0.031, ece_ci95=(0.0, 0.07), ece_plain=0.06, bins=bins)
+    worse = reading.model_copy(update={"ece": 0.123})
+    points = [
+        CurvePoint(step=k, loss=0.7 / k, accuracy={"mine": 0.5 + k / 20} if k % 3 == 0 else {}) for k in range(1, 10)
+    ]
+    audit = audit_preferences(
+        [
+            Preference(
+                id=str(k), prompt=[{"role": "user", "content": f"Why {k}?"}], responses=["Because of that.", "So."],
+                scores=[1, 0], domain="academy",
+            )
+            for k in range(40)
+        ]
+    )  # fmt: skip
+    evidence: dict[str, object] = {
+        "calibration": {"custom": CalibrationChange(before=reading, after=worse)},
+        "curves": [LearningCurve(run="distillation", stage="custom", points=points)],
+        "audits": {"custom": audit},
+        "recipes": {"distillation": "name: distillation\nseed: 3\n"},
+        "options": {"--seed": 3, "--budget": {"all general sets": 2.0}, "--preferences": "f00d"},
+        "command": ["/somewhere/bin/rewardsmith", "customize", "--domain", "two words"],
+    }
+    return made_up(**evidence | changes)
+
+
 class Tags(HTMLParser):
     """Open elements that were never closed, and addresses that a page would fetch."""
 
-    void = frozenset({"meta", "input", "br", "line", "circle"})
+    void = frozenset({"meta", "input", "br", "line", "circle", "polyline"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +107,7 @@ class Tags(HTMLParser):
         self.fetched: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.fetched += [v for k, v in attrs if k in ("src", "href") and v]
+        self.fetched += [v for k, v in attrs if k in ("src", "href") and v and not v.startswith("#")]
         if tag not in self.void:
             self.open.append(tag)
 
@@ -81,6 +123,66 @@ def test_the_page_is_whole_and_fetches_nothing(tmp_path: Path) -> None:
     tags.feed(page)
     assert not tags.open and not tags.fetched and "url(" not in page
     assert "<b>yes</b>" not in page and "&lt;b&gt;yes&lt;/b&gt;" in page
+
+
+def test_what_stands_beside_the_figures(tmp_path: Path) -> None:
+    write_report([with_evidence()], tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    tags = Tags()
+    tags.feed(page)
+    assert not tags.open and not tags.fetched
+    text = " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
+    for words in (
+        "0.031 [0.000, 0.070] 0.123 [0.000, 0.070]",
+        "custom: fail , 40 preferences, 40 pairs (length,",
+        "distillation, custom stage: mine",
+        "name: distillation seed: 3",
+        "rewardsmith customize --domain 'two words'",
+        "--budget all general sets 2.0",
+        "Its error rate, 5 %, is that of one run",
+    ):
+        assert words in text, words
+    # Every place that the page's head leads to is there, also where a result has no evidence.
+    write_report([with_evidence(), made_up()], tmp_path / "both.html")
+    both = (tmp_path / "both.html").read_text(encoding="utf-8")
+    targets = re.findall(r'href="#([^"]+)"', both)
+    assert len(targets) > 15 and all(both.count(f'id="{target}"') == 1 for target in targets)
+
+
+def test_limits_say_what_was_asked() -> None:
+    two = made_up()
+    sets = {"a": two.custom, "b": two.custom}
+    two = two.model_copy(update={"general": two.general.model_copy(update={"sets": sets})})
+    assert any("on a single set the loss may be larger" in limit for limit in limits_of(two))
+    for other in (made_up(), two.model_copy(update={"budgets": {"all general sets": 2.0, "a": 1.0}})):
+        assert not any("on a single set" in limit for limit in limits_of(other))
+    assert limits_of(made_up("none")) == [
+        "The model is the general one: it lost nothing, gained nothing, and carries no certificate."
+    ]
+
+
+def test_pictures_lie_within_their_frames() -> None:
+    curve = with_evidence().curves[0]
+    loss = loss_picture(curve)
+    assert loss is not None and list(accuracy_pictures(curve)) == ["mine"]
+    change = with_evidence().calibration["custom"]
+    reliability = reliability_picture(change.before, change.after)
+    for picture in (loss, *accuracy_pictures(curve).values(), reliability):
+        frame = picture.frame
+        for line in picture.lines:
+            points = [tuple(map(float, point.split(","))) for point in line.points.split()]
+            places = [*points, *((x, end) for x, low, high in line.bars for end in (low, high))]
+            assert all(frame.left <= x <= frame.right and frame.top <= y <= frame.bottom for x, y in places)
+    unmeasured = curve.model_copy(update={"points": [CurvePoint(step=1, loss=None)]})
+    assert loss_picture(unmeasured) is None and accuracy_pictures(unmeasured) == {}
+
+
+@settings(deadline=None)
+@given(st.floats(-1e4, 1e4), st.floats(0, 1e4))
+def test_ticks_are_few_and_hold_what_lies_between_them(low: float, span: float) -> None:
+    found = ticks(low, low + span)
+    assert 2 <= len(found) <= 10 and found[0] <= low + 1e-6 and found[-1] >= low + span - 1e-6
+    assert np.allclose(np.diff(found), found[1] - found[0])
 
 
 def test_the_verdict_comes_first_in_plain_words(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from rewardsmith.evaluation.customization import Customization
-from rewardsmith.reporting.customization import LIMITS, verdict_sentence
+from rewardsmith.reporting.customization import limits_of, verdict_sentence
 from rewardsmith.reporting.tables import changes_table, to_markdown
 
 
 def write_card(result: Customization, path: Path) -> None:
     """Writes `README.md` beside the model."""
+    limits = "\n".join(f"- {limit}" for limit in limits_of(result))
     path.write_text(
         f"""---
 library_name: transformers
@@ -37,7 +38,7 @@ It has one label, the reward; texts go through the tokenizer's chat template. Re
 
 ## Limits
 
-{LIMITS}
+{limits}
 """,
         encoding="utf-8",
     )
