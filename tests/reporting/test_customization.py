@@ -171,7 +171,7 @@ def test_pictures_lie_within_their_frames() -> None:
         frame = picture.frame
         for line in picture.lines:
             points = [tuple(map(float, point.split(","))) for point in line.points.split()]
-            places = [*points, *((x, end) for x, low, high in line.bars for end in (low, high))]
+            places = [*points, *((x, at) for x, y, low, high in line.bars for at in (y, low, high))]
             assert all(frame.left <= x <= frame.right and frame.top <= y <= frame.bottom for x, y in places)
     unmeasured = curve.model_copy(update={"points": [CurvePoint(step=1, loss=None)]})
     assert loss_picture(unmeasured) is None and accuracy_pictures(unmeasured) == {}

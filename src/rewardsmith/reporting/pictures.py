@@ -115,11 +115,11 @@ def _kind(c: Candidate) -> str:
 
 @dataclass(frozen=True)
 class Line:
-    """`points` as SVG has them; `bars` are (x, low, high) of intervals."""
+    """`points` as SVG has them; `bars` are (x, y, low, high) of points that have an interval."""
 
     kind: str
     points: str
-    bars: list[tuple[float, float, float]]
+    bars: list[tuple[float, float, float, float]]
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _line(frame: Frame, kind: str, points: Sequence[tuple[float, float]], half: 
     """A line, with an interval of ± `half` at each point, cut off where the plane ends."""
     ends = (frame.y_ticks_at[0], frame.y_ticks_at[-1])
     bars = [
-        (frame.x(x), frame.y(max(y - h, ends[0])), frame.y(min(y + h, ends[1])))
+        (frame.x(x), frame.y(y), frame.y(max(y - h, ends[0])), frame.y(min(y + h, ends[1])))
         for (x, y), h in zip(points, half, strict=False)
     ]
     return Line(kind, " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in points), bars)
