@@ -134,7 +134,8 @@ def customize(
         judged, path = _refitted(judged, shop), _refitted(path, shop)
         certified, verdicts = _walk(path, shop, question, folder)
         result = result_of(shop, judged, path, certified, verdicts, question, folder)
-        result = result.model_copy(update={"options": state, "seconds": time.monotonic() - started})
+        options = state | {"--budget": result.budgets}  # in points, as all of a result
+        result = result.model_copy(update={"options": options, "seconds": time.monotonic() - started})
         _save(certified[-1] if certified else None, shop, result, folder)
     finally:
         bank.close()
