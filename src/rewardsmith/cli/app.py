@@ -15,6 +15,7 @@ import typer
 from rewardsmith.cli import (
     audit,
     benchmark,
+    best_of_n,
     calibrate,
     collect,
     convert,
@@ -48,6 +49,7 @@ app.command("customize", help=customize.customize_help())(customize.customize)
 app.command("report")(customize.report)
 app.command("evaluate")(evaluate.evaluate)
 app.command("benchmark")(benchmark.benchmark)
+app.command("best-of-n")(best_of_n.best_of_n)
 app.command("calibrate")(calibrate.calibrate)
 app.command("score")(score.score)
 app.command("rank")(rank.rank)

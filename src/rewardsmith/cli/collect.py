@@ -99,6 +99,7 @@ def run(
     from rewardsmith.collection.answerers.making import make_answerer
     from rewardsmith.collection.answerers.rounds import Manners
     from rewardsmith.collection.answerers.server import address_warning
+    from rewardsmith.collection.asking import refuse_unfinished
     from rewardsmith.collection.outlook import look_ahead, status_lines
     from rewardsmith.collection.outlook import status as status_of
     from rewardsmith.errors import UserError
@@ -138,7 +139,7 @@ def run(
     if pilot is not None:
         whole = room.prepare(queries, options.model_copy(update={"pilot": None}), model)
         print("\nall queries would take:\n" + look_ahead(whole, options, answerer, out).to_text())
-    room.refuse_unfinished(outcome, result, out)
+    refuse_unfinished(outcome, result.requests.owed, out)
 
 
 def _with_progress(collect: Any, *args: Any) -> Any:

@@ -8,9 +8,8 @@ outputs from what the journal holds.
 
 from __future__ import annotations
 
-import errno
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
@@ -20,19 +19,19 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from rewardsmith.collection.answerers.base import Answerer, Outcome
+from rewardsmith.collection.asking import ask_owed, open_collection
 from rewardsmith.collection.assembling import Sifted, by_rule, dsp_rows, sift
 from rewardsmith.collection.choosing import Choice, choose_queries, load_unwanted
 from rewardsmith.collection.domains import DomainProfile, load_domains, plain_profile
 from rewardsmith.collection.filters import n_words
-from rewardsmith.collection.journal import Counts, Journal, Planned
+from rewardsmith.collection.journal import Counts, Journal
 from rewardsmith.collection.judging import Comparison, Verdicts, by_verdict, comparisons, read_verdicts
 from rewardsmith.collection.keyness import keywords
 from rewardsmith.collection.outputs import write_outputs
 from rewardsmith.collection.plan import Plan, Slot, refuse_changes
 from rewardsmith.collection.queries import Query, load_queries
-from rewardsmith.collection.requests import Answer, Request
 from rewardsmith.collection.result import CollectionResult, DomainFigures, JudgeFigures, RequestFigures
-from rewardsmith.errors import OutputExistsError, RewardsmithError, UserError
+from rewardsmith.errors import UserError
 from rewardsmith.evaluation.statistics import cluster_bootstrap
 from rewardsmith.preferences.audit import audit_preferences
 from rewardsmith.preferences.record import Preference
@@ -128,7 +127,7 @@ def collect(
         RewardsmithError: the journal cannot be used.
     """
     plan = prepared.plan
-    journal = _open(folder)
+    journal = open_collection(folder)
     try:
         refuse_changes(
             journal.settings(),
@@ -147,58 +146,20 @@ def collect(
     return result, outcome
 
 
-def _open(folder: Path) -> Journal:
-    """Makes the folder or opens the collection in it."""
-    try:
-        if folder.exists() and not folder.is_dir():
-            raise OutputExistsError(f"{folder} is a file; name a folder with --out")
-        others = [p for p in folder.iterdir() if p.name not in ("journal.sqlite", "lock")] if folder.exists() else []
-        if others and not (folder / "journal.sqlite").is_file():
-            raise OutputExistsError(f"{folder} exists and holds no collection; name another with --out")
-        folder.mkdir(parents=True, exist_ok=True)
-        return Journal.open(folder)
-    except OSError as error:
-        if isinstance(error, RewardsmithError):
-            raise
-        what = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        raise RewardsmithError(f"{folder}: cannot be written ({what}); name another folder with --out") from error
-
-
 def _ask_all(
     plan: Plan, options: CollectOptions, answerer: Answerer, journal: Journal, tell: Callable[[int, int], None]
 ) -> Outcome:
     """Rounds of asking: all slots; where answers are no good, once more; then the judge."""
-    outcome = _ask(plan.to_ask(plan.slots()), answerer, journal, tell)
+    outcome = ask_owed(plan.to_ask(plan.slots()), answerer, journal, tell)
     for _ in range(options.askings - 1):
         again = [slot for one in _sifted(plan, options, journal) for slot in one.again]
         if not again or not outcome.whole:
             break
-        outcome = _ask(plan.to_ask(again), answerer, journal, tell)
+        outcome = ask_owed(plan.to_ask(again), answerer, journal, tell)
     if options.judge and outcome.whole:
         compared = (c for one in _sifted(plan, options, journal) for c in comparisons(one))
-        outcome = _ask(((c.planned(), c.request(plan.seed)) for c in compared), answerer, journal, tell)
+        outcome = ask_owed(((c.planned(), c.request(plan.seed)) for c in compared), answerer, journal, tell)
     return outcome
-
-
-def _ask(
-    wanted: Iterable[tuple[Planned, Request]],
-    answerer: Answerer,
-    journal: Journal,
-    tell: Callable[[int, int], None],
-) -> Outcome:
-    pairs = list(wanted)
-    journal.plan([planned for planned, _ in pairs])
-    requests = {request.key: request for _, request in pairs}
-    owed = journal.owed(list(requests))
-    done = len(requests) - len(owed)
-    tell(done, len(requests))
-
-    def count(answer: Answer) -> None:
-        nonlocal done
-        done += 1
-        tell(done, len(requests))
-
-    return answerer.ask([requests[key] for key in owed], journal, count) if owed else Outcome()
 
 
 def _sifted(plan: Plan, options: CollectOptions, journal: Journal) -> Iterator[Sifted]:
@@ -315,16 +276,3 @@ def _course(journal: Journal) -> list[tuple[float, float, int]]:
     points = [(course[k][0] - course[0][0], float(cost[k]), int(tokens[k])) for k in range(len(course))]
     step = max(1, len(points) // _COURSE_POINTS)
     return [*islice(points, 0, len(points) - 1, step), points[-1]]
-
-
-def refuse_unfinished(outcome: Outcome, result: CollectionResult, folder: Path) -> None:
-    """Raises where requests are still owed: UserError for a wrong key, RewardsmithError for anything else."""
-    if outcome.stopped is not None:
-        kind = UserError if outcome.stop_kind == "key" else RewardsmithError
-        raise kind(f"stopped: {outcome.stopped}; {result.requests.owed} requests are owed, the rest is in {folder}")
-    if result.requests.owed:
-        reasons = Counter(reason for reason in outcome.failed.values())
-        why = "; ".join(f"{n} x {reason}" for reason, n in reasons.most_common(3))
-        raise RewardsmithError(
-            f"{result.requests.owed} requests are still owed ({why}); give the same command again, it asks only these"
-        )

@@ -25,12 +25,15 @@ def score_with_journal(
     journal: Path | None,
     model_key: str,
     on_progress: Callable[[int], None] = lambda _: None,
+    *,
+    chunk: int = CHUNK,
 ) -> tuple[list[ScoredPreference], int]:
     """Every preference with its rewards, and how many came from the journal; none is kept where `journal` is None.
 
     Args:
         model_key: equal for two models exactly when they give the same rewards.
         on_progress: is told how many responses were just scored or found.
+        chunk: prompts that are scored together.
 
     Raises:
         DataError: the journal is there and is none.
@@ -41,14 +44,14 @@ def score_with_journal(
     scored = {k: ScoredPreference.of(preferences[k], rewards) for k, rewards in found.items()}
     on_progress(sum(len(rewards) for rewards in found.values()))
     owed = [k for k in range(len(preferences)) if k not in scored]
-    for start in range(0, len(owed), CHUNK):
-        chunk = owed[start : start + CHUNK]
-        records = score_preferences(scorer, [preferences[k] for k in chunk])
-        scored.update(zip(chunk, records, strict=True))
+    for start in range(0, len(owed), chunk):
+        together = owed[start : start + chunk]
+        records = score_preferences(scorer, [preferences[k] for k in together])
+        scored.update(zip(together, records, strict=True))
         if journal is not None:
-            given = {keys[k]: scored[k].rewards for k in chunk if scored[k].rewards is not None}
+            given = {keys[k]: scored[k].rewards for k in together if scored[k].rewards is not None}
             append_lines(journal, [json.dumps({"key": key, "rewards": rewards}) for key, rewards in given.items()])
-        on_progress(sum(len(preferences[k].responses) for k in chunk))
+        on_progress(sum(len(preferences[k].responses) for k in together))
     return [scored[k] for k in range(len(preferences))], len(found)
 
 
