@@ -45,6 +45,7 @@ results: $(READY) ## experiments on real data (hours, resumable), docs/results; 
 	$(BIN)/python -m experiments.budget --general $(GENERAL)
 	$(BIN)/python -m experiments.calibration
 	$(BIN)/python -m experiments.collection
+	$(BIN)/python -m experiments.overoptimisation --general $(GENERAL)
 
 clean: ## removes the environment, caches and runs
 	rm -rf $(VENV) runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -76,9 +76,9 @@ def _panel(axes: Axes, by_proxy: Mapping[str, Curve]) -> list[style.LineEnd]:
 
 
 def _shown(curve: Curve) -> list[int]:
-    """Indices of the points that the table has: about the square root of the largest n, and that."""
+    """Indices of the points that the table has: the power of two about halfway to the largest n, and that."""
     last = len(curve.points)
-    return sorted({round(last**0.5) - 1, last - 1} - {0})
+    return sorted({2 ** (last.bit_length() // 2) - 1, last - 1})
 
 
 def _peak(curve: Curve) -> str:
