@@ -26,14 +26,14 @@ def score_with_journal(
     model_key: str,
     on_progress: Callable[[int], None] = lambda _: None,
     *,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
 ) -> tuple[list[ScoredPreference], int]:
     """Every preference with its rewards, and how many came from the journal; none is kept where `journal` is None.
 
     Args:
         model_key: equal for two models exactly when they give the same rewards.
         on_progress: is told how many responses were just scored or found.
-        chunk: prompts that are scored together.
+        chunk: prompts that are scored together; `CHUNK` where it is None.
 
     Raises:
         DataError: the journal is there and is none.
@@ -44,8 +44,9 @@ def score_with_journal(
     scored = {k: ScoredPreference.of(preferences[k], rewards) for k, rewards in found.items()}
     on_progress(sum(len(rewards) for rewards in found.values()))
     owed = [k for k in range(len(preferences)) if k not in scored]
-    for start in range(0, len(owed), chunk):
-        together = owed[start : start + chunk]
+    size = chunk or CHUNK
+    for start in range(0, len(owed), size):
+        together = owed[start : start + size]
         records = score_preferences(scorer, [preferences[k] for k in together])
         scored.update(zip(together, records, strict=True))
         if journal is not None:
