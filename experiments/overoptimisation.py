@@ -330,7 +330,11 @@ def _page(
     parts = [
         _HEAD,
         "![Gold and general rewards of the best of n, by proxy](../images/overoptimisation.png)",
-        "## By the domain's gold\n\n" + to_markdown(_curves_table(outcomes, general=False)) + "\n" + _GOLD,
+        "## By the domain's gold\n\n"
+        + to_markdown(_curves_table(outcomes, general=False))
+        + "\n"
+        + _falls(outcomes)
+        + _GOLD,
         "## By the general model\n\n" + to_markdown(_curves_table(outcomes, general=True)) + "\n" + _GENERAL,
         "## With and without a budget\n\n" + to_markdown(_differences_table(outcomes)) + "\n" + _BUDGET,
         "## The models\n\n" + to_markdown(_models_table(outcomes, golds)) + "\n" + _MODELS,
@@ -358,6 +362,17 @@ def _curves_table(outcomes: Mapping[str, Outcome], *, general: bool) -> Table:
     }
     table = best_of_n_table(curves)
     return Table("", ("domain", *table.columns[1:]), table.rows, table.n_labels)
+
+
+def _falls(outcomes: Mapping[str, Outcome]) -> str:
+    """Where over-optimisation is seen, proxy by proxy."""
+    sentences = []
+    for proxy in next(iter(outcomes.values())).runs:
+        peaks = {domain: o.curves[domain][proxy].peak for domain, o in outcomes.items()}
+        fallen = [domain for domain, p in peaks.items() if p.fall_ci95 is not None and p.fall_ci95[0] > 0]
+        seen = ", ".join(f"{domain} from n = {peaks[domain].n} on" for domain in fallen) or "in no domain"
+        sentences.append(f"Under the proxy *{proxy}* a fall of the gold reward is proved (95 %) {seen}.")
+    return " ".join(sentences)
 
 
 def _differences_table(outcomes: Mapping[str, Outcome]) -> Table:
@@ -401,10 +416,18 @@ query: 0 is a response drawn at random, and *the gold itself* is the most that c
 on the custom preferences alone, *2 points* the best one that `customize` proved to have lost no more of its general
 accuracy."""
 
-_GOLD = ""
-_GENERAL = ""
-_BUDGET = ""
-_MODELS = ""
+_GOLD = """ *Highest at n* is where the mean curve is highest; 32 means that no over-optimisation was seen up to there.
+The fall is measured on queries that did not say where the peak is. *Longer wins* chooses by characters."""
+
+_GENERAL = """What optimising a domain's taste does to the reward of the general model, in its own standard deviations;
+here *general* and *the gold itself* are the same."""
+
+_BUDGET = """The gain without a budget less the gain within it, on the same queries and responses. Above 0 the budget
+costs gold reward; under the general model, below 0 is what it saves."""
+
+_MODELS = f"""Accuracy on the domain's own preferences of the {QUERIES} held-out queries; the gold's says how far it
+may be taken for people. The correlation with gold is over the policy's responses, within queries. The change of general
+accuracy is that on the test part of the `customize` run."""
 
 
 if __name__ == "__main__":
