@@ -29,8 +29,8 @@ from rewardsmith.customization.residual import PairFeatures, fit_residual
 from rewardsmith.errors import RewardsmithError
 from rewardsmith.evaluation.best_of_n import gains
 from rewardsmith.evaluation.budget import Question
-from rewardsmith.evaluation.customization import Customization
-from rewardsmith.evaluation.optimisation import LONGER, Curve, curves_of
+from rewardsmith.evaluation.customization import NO_METHOD, Customization
+from rewardsmith.evaluation.optimisation import CEILING, LONGER, Curve, curves_of
 from rewardsmith.evaluation.pairs import FloatArray, pair_table
 from rewardsmith.evaluation.ranking import accuracy
 from rewardsmith.evaluation.scored import ScoredPreference
@@ -336,12 +336,16 @@ def _page(
         + _falls(outcomes)
         + _GOLD,
         "## By the general model\n\n" + to_markdown(_curves_table(outcomes, general=True)) + "\n" + _GENERAL,
-        "## With and without a budget\n\n" + to_markdown(_differences_table(outcomes)) + "\n" + _BUDGET,
+        "## With and without a budget\n\n"
+        + to_markdown(_differences_table(outcomes))
+        + "\n"
+        + _BUDGET
+        + _unproved(outcomes),
         "## The models\n\n" + to_markdown(_models_table(outcomes, golds)) + "\n" + _MODELS,
         "## How\n\n"
         f"- `python -m experiments.overoptimisation --general MODEL --seed {seed} --budget {budget:g}`; "
         f"commit {commit()}, {datetime.now(UTC):%Y-%m-%d}; {versions}; {seconds / 60:.0f} minutes on a shared core; "
-        "what was kept of an earlier run was not made again.\n"
+        "what was kept of an earlier run was not made again: from nothing it is some 25 minutes of one core.\n"
         f"- Policy: the embedded model (SmolLM2-135M-Instruct), temperature 1, {len(samples.records)} held-out DSP "
         f"queries, 32 responses each, at most 80 tokens ({percent(samples.cut)} % were cut there).\n"
         f"- Data: `domain_specific_preference.json` (DSP) and {', '.join(f'`{n}.json`' for n in SETS)}. Prompts to "
@@ -356,8 +360,9 @@ def _page(
 
 
 def _curves_table(outcomes: Mapping[str, Outcome], *, general: bool) -> Table:
+    # Under the general model it is its own gold: one of the two rows is enough.
     curves = {
-        domain: next(c for name, c in o.curves.items() if (name == GENERAL) == general)
+        domain: {by: c for by, c in o.curves[GENERAL if general else domain].items() if not (general and by == CEILING)}
         for domain, o in outcomes.items()
     }
     table = best_of_n_table(curves)
@@ -373,6 +378,12 @@ def _falls(outcomes: Mapping[str, Outcome]) -> str:
         seen = ", ".join(f"{domain} from n = {peaks[domain].n} on" for domain in fallen) or "in no domain"
         sentences.append(f"Under the proxy *{proxy}* a fall of the gold reward is proved (95 %) {seen}.")
     return " ".join(sentences)
+
+
+def _unproved(outcomes: Mapping[str, Outcome]) -> str:
+    """Where the model within the budget is no custom one."""
+    unproved = [domain for domain, o in outcomes.items() if any(run.method == NO_METHOD for run in o.runs.values())]
+    return f"In {' and '.join(unproved)} nothing was proved: there it is the general model." if unproved else ""
 
 
 def _differences_table(outcomes: Mapping[str, Outcome]) -> Table:
@@ -413,20 +424,23 @@ A policy answers each query 32 times; a custom reward model, the *proxy*, choose
 has all layers and learnt from nine times as many preferences says what the choice is worth
 ([Gao et al. 2022](https://arxiv.org/abs/2210.10760)). Gains are in standard deviations of the gold reward within a
 query: 0 is a response drawn at random, and *the gold itself* is the most that can be had. *No budget* is a head learnt
-on the custom preferences alone, *2 points* the best one that `customize` proved to have lost no more of its general
-accuracy."""
+on the custom preferences alone, at the strength that gained most on the choosing part (12 prompts); *2 points* is the
+best anchored head that `customize` proved to have lost no more of its general accuracy, or the general model where it
+proved none."""
 
-_GOLD = """ *Highest at n* is where the mean curve is highest; 32 means that no over-optimisation was seen up to there.
-The fall is measured on queries that did not say where the peak is. *Longer wins* chooses by characters."""
+_GOLD = """ *Highest at n* is where the mean curve is highest; an interval that
+reaches 32 means that no over-optimisation was seen for certain. The fall is measured on queries that did not say where
+the peak is. *Longer wins* chooses by characters."""
 
 _GENERAL = """What optimising a domain's taste does to the reward of the general model, in its own standard deviations;
-here *general* and *the gold itself* are the same."""
+here *general* is the most that can be had."""
 
 _BUDGET = """The gain without a budget less the gain within it, on the same queries and responses. Above 0 the budget
-costs gold reward; under the general model, below 0 is what it saves."""
+costs gold reward; under the general model, below 0 is what it saves. """
 
 _MODELS = f"""Accuracy on the domain's own preferences of the {QUERIES} held-out queries; the gold's says how far it
-may be taken for people. The correlation with gold is over the policy's responses, within queries. The change of general
+may be taken for people. Where a proxy, whose upper layers were trained, is right as often as the gold, whose layers are
+frozen, the gold is another judge and not a better one, and a level curve says less. The correlation with gold is over the policy's responses, within queries. The change of general
 accuracy is that on the test part of the `customize` run."""
 
 
