@@ -25,6 +25,7 @@ from rewardsmith import customize
 from rewardsmith.collection.answerers.making import LocalAnswerer
 from rewardsmith.collection.best_of_n import SampleOptions, Samples, lengths, sample_responses
 from rewardsmith.collection.queries import Query
+from rewardsmith.customization.parts import CUSTOM
 from rewardsmith.customization.residual import PairFeatures, fit_residual
 from rewardsmith.errors import RewardsmithError
 from rewardsmith.evaluation.best_of_n import gains
@@ -326,6 +327,7 @@ def _page(
     versions = ", ".join(f"{name} {version(name)}" for name in ("rewardsmith", "torch", "transformers"))
     runs = [run for o in outcomes.values() for run in o.runs.values()]
     certify = {name: parts["certify"] for name, parts in runs[0].parts.items() if "certify" in parts}
+    queries = " / ".join(str(n) for n in runs[0].parts[CUSTOM].values())
     sizes = ", ".join(f"{name} {n}" for name, n in certify.items())
     parts = [
         _HEAD,
@@ -349,7 +351,7 @@ def _page(
         f"- Policy: the embedded model (SmolLM2-135M-Instruct), temperature 1, {len(samples.records)} held-out DSP "
         f"queries, 32 responses each, at most 80 tokens ({percent(samples.cut)} % were cut there).\n"
         f"- Data: `domain_specific_preference.json` (DSP) and {', '.join(f'`{n}.json`' for n in SETS)}. Prompts to "
-        f"prove with: {sizes}; confidence 95 %.\n"
+        f"prove with: {sizes}; confidence 95 %. A proxy's queries, train / choose / test: {queries}.\n"
         f"- MODEL: {model.info.provenance.get('backbone')}, {model.info.depth or 'all'} layers, {model.info.pooling} "
         f"pooling, {model.info.head} head, trained on {len(model.info.trained_on)} prompts of these sets.\n"
         "- Gold models: all 30 layers, frozen, last token, bfloat16; a linear head on all preferences of the domain "
@@ -421,10 +423,10 @@ _HEAD = """# Best of n: where optimising starts to hurt
 <!-- Written by `python -m experiments.overoptimisation`; do not edit. -->
 
 A policy answers each query 32 times; a custom reward model, the *proxy*, chooses the best of n; a *gold* model that
-has all layers and learnt from nine times as many preferences says what the choice is worth
+has all layers and learnt from ten times as many preferences says what the choice is worth
 ([Gao et al. 2022](https://arxiv.org/abs/2210.10760)). Gains are in standard deviations of the gold reward within a
 query: 0 is a response drawn at random, and *the gold itself* is the most that can be had. *No budget* is a head learnt
-on the custom preferences alone, at the strength that gained most on the choosing part (12 prompts); *2 points* is the
+on the custom preferences alone, at the strength that gained most on the choosing part; *2 points* is the
 best anchored head that `customize` proved to have lost no more of its general accuracy, or the general model where it
 proved none."""
 
@@ -440,8 +442,9 @@ costs gold reward; under the general model, below 0 is what it saves. """
 
 _MODELS = f"""Accuracy on the domain's own preferences of the {QUERIES} held-out queries; the gold's says how far it
 may be taken for people. Where a proxy, whose upper layers were trained, is right as often as the gold, whose layers are
-frozen, the gold is another judge and not a better one, and a level curve says less. The correlation with gold is over the policy's responses, within queries. The change of general
-accuracy is that on the test part of the `customize` run."""
+frozen, the gold is another judge and not a better one, and a curve that does not fall says less. The correlation with
+gold is over the policy's responses, within queries. The change of general accuracy is that on the test part of the
+`customize` run."""
 
 
 if __name__ == "__main__":
