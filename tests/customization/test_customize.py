@@ -145,6 +145,12 @@ def test_a_finished_run_is_not_run_again(run: Callable[..., Any], tmp_path: Path
     assert (tmp_path / "run" / "model" / "model.safetensors").stat().st_mtime_ns == stamp
 
 
+@pytest.mark.parametrize("name", ["early-stopping", "a-gem", "resampled-enrichment"])
+def test_a_method_trains_as_it_is_registered(run: Callable[..., Any], name: str) -> None:
+    """What is held back, watched and drawn anew is there on parts that were drawn by hash themselves."""
+    assert [c.strength for c in run(["60"], method=name).candidates] == [1.0, 0.7, 0.4, 0.2]
+
+
 def test_every_method_is_known_by_its_line() -> None:
     assert list(METHODS) == list(SUMMARIES) and all(method.name == name for name, method in METHODS.items())
     guide = (Path(__file__).parents[2] / "docs" / "how-to" / "keep-a-budget.md").read_text(encoding="utf-8")

@@ -34,6 +34,8 @@ _STAGE = {
 
 _WATCHED = 0.2
 """Share of the train parts that is held back to watch a training by."""
+_WATCH_DRAW = 20_000
+"""Added to the seed where a part is held back: the train parts were drawn by hash, and by the same nothing is left."""
 
 STRENGTHS = (1.0, 0.7, 0.4, 0.2)
 """Of the candidates on a path whose scoring runs the backbone."""
@@ -118,7 +120,7 @@ class Trained:
         return Recipe.model_validate(
             {
                 "name": self.name,
-                "seed": seed,
+                "seed": seed + _WATCH_DRAW if self.watched else seed,
                 "backbone": backbone,
                 "data": {name: {"path": str(path)} for name, path in _written(shop).items()},
                 "split": {"train": 1 - _WATCHED, "validation": _WATCHED, "test": 0.0}
