@@ -195,7 +195,8 @@ def _candidates(
                 raise UserError(f"--method {name}: {reason}")
             shop.console.print(f"{name}: left out, {reason}", highlight=False, markup=False)
             continue
-        if fixed is None and auto and judged and (left := until - time.monotonic()) < method.seconds(shop):
+        left = until - time.monotonic()
+        if fixed is None and auto and not method.refits and (left <= 0 or left < method.seconds(shop)):
             shop.console.print(f"{name}: left out, it would not end in the {max(left, 0) / 60:.0f} minutes left")
             continue
         shop.console.print(f"[bold]{name}[/bold]: {SUMMARIES[name]}", highlight=False)

@@ -66,7 +66,8 @@ class Method(Protocol):
 
     @property
     def refits(self) -> bool:
-        """Whether it is quick enough to learn anew from the choosing part too, once the path is chosen."""
+        """Whether it is quick: tried whatever the time left, and fitted anew to the choosing part too once the path is
+        chosen."""
 
     def refusal(self, shop: Workshop) -> str | None:
         """Why it cannot be used here; None where it can."""
