@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -23,7 +22,7 @@ import typer
 from rich.console import Console
 from scipy.stats import spearmanr
 
-from experiments.provenance import commit
+from experiments.provenance import commit, versions
 from rewardsmith.calibration.fitting import BEFORE, MARGIN, MODERATED, TEMPERATURE, Fitted, fit, length_effect, read
 from rewardsmith.calibration.parts import Part
 from rewardsmith.customization.residual import PairFeatures, fit_residual
@@ -229,7 +228,6 @@ def _general_head(pairs: PairFeatures) -> FloatArray:
 def _page(runs: Mapping[int, Mapping[str, Outcome]], depth: int, seconds: float) -> str:
     outcomes = next(iter(runs.values()))
     options = " ".join(f"--seed {seed}" for seed in runs)
-    versions = ", ".join(f"{name} {version(name)}" for name in ("rewardsmith", "torch", "transformers", "scikit-learn"))
     parts = [
         _HEAD,
         "## Probabilities\n\n" + to_markdown(_readings(outcomes)) + "\n" + _PROBABILITIES,
@@ -240,7 +238,7 @@ def _page(runs: Mapping[int, Mapping[str, Outcome]], depth: int, seconds: float)
         "## Other draws of the folds\n\n" + to_markdown(_draws(runs)) + "\n" + _DRAWS,
         "## How\n\n"
         f"- `python -m experiments.calibration --depth {depth} {options}`; commit {commit()}, "
-        f"{datetime.now(UTC):%Y-%m-%d}; {versions}; {seconds:.0f} seconds on a shared core; "
+        f"{datetime.now(UTC):%Y-%m-%d}; {versions()}; {seconds:.0f} seconds on a shared core; "
         "the features, some nine minutes on two, were read before.\n"
         f"- Embedded model (SmolLM2-135M-Instruct), first {depth} layers, frozen, last token; dialogues cut to 384 "
         "tokens.\n"

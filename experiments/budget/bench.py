@@ -1,0 +1,112 @@
+"""What all pieces share: the files, the general model, and customisations that are kept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from rewardsmith import customize
+from rewardsmith.evaluation.budget import Question
+from rewardsmith.evaluation.customization import Customization, load_customization
+from rewardsmith.modeling.info import read_info
+from rewardsmith.preferences.candidates import of_domain
+from rewardsmith.preferences.reading import load_preferences
+from rewardsmith.preferences.record import Preference
+from rewardsmith.preferences.writing import write_preferences
+
+DOMAINS = ("academy", "business", "entertainment", "literature")
+GENERAL = ("helpful", "harmless", "webgpt")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a piece finds its data and keeps its runs."""
+
+    general: str
+    data: Path
+    out: Path
+    images: Path
+    seeds: Sequence[int]
+    minutes: float
+    console: Console
+
+    @property
+    def portable(self) -> bool:
+        """Whether the general model is one that other tools can load; a customised one need not be more."""
+        info = read_info(Path(self.general))
+        return info is None or info.portable
+
+    @property
+    def dsp(self) -> str:
+        """The file of the four domains."""
+        return self.file("domain_specific_preference")
+
+    def file(self, name: str) -> str:
+        """A file of real preferences."""
+        return str(self.data / f"{name}.json")
+
+    def general_sets(self, without: str | None = None) -> dict[str, str]:
+        """The general preferences by name."""
+        return {name: self.file(name) for name in GENERAL if name != without}
+
+    def of(self, path: str, domain: str) -> list[Preference]:
+        """A domain's preferences that rank something."""
+        return [p for p in of_domain(load_preferences(path).preferences, domain, path) if p.pairs()]
+
+    def written(self, preferences: Sequence[Preference], name: str) -> str:
+        """A part of a set as a file of its own."""
+        file = self.out / "data" / f"{name}.jsonl"
+        if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_preferences(list(preferences), file)
+        return str(file)
+
+    def customised(
+        self,
+        name: str,
+        preferences: str,
+        domain: str,
+        sets: Mapping[str, str],
+        points: float,
+        seed: int,
+        *,
+        method: str = "auto",
+        keep_model: bool = False,
+    ) -> Customization:
+        """A `customize` run in its own folder, or the one that was made before; its model is kept where it is asked
+        for, its result always."""
+        run = self.out / name
+        if (run / "result.json").is_file() and (not keep_model or (run / "model").is_dir()):
+            return load_customization(run / "result.json")
+        self.console.rule(name)
+        result = customize(
+            self.general,
+            preferences,
+            domain,
+            sets,
+            Question.parse([f"{points}"]),
+            run,
+            method=method,
+            minutes=self.minutes,
+            portable=self.portable,
+            seed=seed,
+            console=self.console,
+        )
+        if not keep_model:
+            shutil.rmtree(run / "model")
+        return result
+
+    def described(self) -> str:
+        """The general model in a line."""
+        info = read_info(Path(self.general))
+        if info is None:
+            return self.general
+        stages = ", ".join(info.provenance.get("stages", []))
+        return (
+            f"{info.provenance.get('backbone')}, {info.depth or 'all'} layers, {info.pooling} pooling, {info.head} "
+            f"head, trained by the stages {stages} on {len(info.trained_on)} prompts"
+        )

@@ -1,0 +1,119 @@
+"""The general model of the experiments: `python -m experiments.budget.general --out MODEL`, in minutes.
+
+The embedded model's first layers as they are, and a linear head for each general set on the means of four layers; a
+gate that tells the sets apart weighs them, since they prefer opposite things. Everything is convex: no seed, no
+schedule. What is not in the train part stays unseen, for customisations to choose, certify and test with.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+
+from experiments.budget.bench import GENERAL
+from rewardsmith.customization.residual import PairFeatures, fit_residual
+from rewardsmith.errors import RewardsmithError
+from rewardsmith.evaluation.pairs import FloatArray
+from rewardsmith.modeling.building import build_reward_model
+from rewardsmith.modeling.embedded import EMBEDDED
+from rewardsmith.modeling.features import FeatureBank
+from rewardsmith.modeling.heads import MixtureHead
+from rewardsmith.modeling.reward_model import RewardModel
+from rewardsmith.modeling.scoring import progress
+from rewardsmith.modeling.spec import BackboneSpec
+from rewardsmith.preferences.reading import load_preferences
+from rewardsmith.preferences.record import Preference, content_hash
+from rewardsmith.preferences.splitting import split_preferences
+
+DEPTH, LAYERS = 16, [4, 8, 12, 16]
+SHARES = {"train": 0.6, "validation": 0.15, "test": 0.25}
+RIDGE = 30.0
+"""Chosen on the validation part, from 3, 10 and 30."""
+GATE_PENALTY, GATE_SHARPNESS = 100.0, 3.0
+"""The gate's logits are multiplied: between two responses it should not differ, since experts' levels do."""
+_ROOT = Path(__file__).parent.parent.parent
+
+
+def general(
+    out: Annotated[Path, typer.Option(help="Folder of the model.")],
+    data: Annotated[Path, typer.Option(help="Folder with the preference files.")] = _ROOT / "../shared/data",
+) -> None:
+    """Fits the general model and says how it does on its validation part."""
+    console = Console(stderr=True)
+    sets = {name: _split(data / f"{name}.json") for name in GENERAL}
+    spec = BackboneSpec(
+        model=EMBEDDED,
+        depth=DEPTH,
+        pooling="mean",
+        layers=LAYERS,
+        head="mixture",
+        experts=list(GENERAL),
+        precision="bfloat16",
+    )
+    torch.manual_seed(0)  # the head's first weights, which the kept features are filed under
+    model = build_reward_model(spec).eval()
+    bank = FeatureBank(model)
+    train = {name: parts["train"] for name, parts in sets.items()}
+    with progress(console, "reading", sum(len(p) for p in train.values())) as advance:
+        for preferences in train.values():
+            bank.fill(preferences, advance)
+    fit_heads(model, bank, train)
+    bank.close()
+    seen = {content_hash(p.prompt_key()) for preferences in train.values() for p in preferences}
+    model.info = model.info.model_copy(update={"trained_on": sorted(seen)})
+    model.save_pretrained(out, overwrite=True)
+    for name, parts in sets.items():
+        console.print(
+            f"{name}: {100 * _accuracy(model, parts['validation']):.1f} % on {len(parts['validation'])} prompts"
+        )
+
+
+def fit_heads(model: RewardModel, bank: FeatureBank, train: dict[str, list[Preference]]) -> None:
+    """Sets every expert to the ridge solution on its own set, and the gate to a multinomial logistic regression."""
+    from sklearn.linear_model import LogisticRegression
+
+    head = model.own_head
+    assert isinstance(head, MixtureHead)
+    experts, means, labels = [], [], []
+    width = head.gate.in_features
+    for k, preferences in enumerate(train.values()):
+        known = bank.of(preferences)
+        pairs = PairFeatures.of(preferences, known)
+        nothing = PairFeatures(pairs.x, np.zeros(len(pairs.x)), pairs.weights)
+        experts.append(fit_residual(nothing, nothing, ridge=RIDGE, retention=0.0))
+        means.append(np.concatenate([features[:, -width:] for features, _ in known]))
+        labels += [k] * len(means[-1])
+    x = np.concatenate(means)
+    centre, scale = x.mean(axis=0), x.std(axis=0) + 1e-12
+    gate = LogisticRegression(C=1 / GATE_PENALTY, max_iter=1000).fit((x - centre) / scale, labels)
+    weight: FloatArray = GATE_SHARPNESS * gate.coef_ / scale
+    with torch.no_grad():
+        head.out.weight.copy_(torch.from_numpy(np.stack(experts)))
+        head.gate.weight.copy_(torch.from_numpy(weight))
+        head.gate.bias.copy_(torch.from_numpy(GATE_SHARPNESS * gate.intercept_ - weight @ centre))
+
+
+def _split(file: Path) -> dict[str, list[Preference]]:
+    read = [p for p in load_preferences(file).preferences if p.pairs()]
+    return split_preferences(read, SHARES, seed=0)
+
+
+def _accuracy(model: RewardModel, preferences: list[Preference]) -> float:
+    rewards = model.score_preferences(preferences)
+    return float(
+        np.mean([np.mean([r[i] > r[j] for i, j in p.pairs()]) for p, r in zip(preferences, rewards, strict=True)])
+    )
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(general)
+    except RewardsmithError as error:
+        print(f"experiments: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

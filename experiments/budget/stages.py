@@ -1,0 +1,191 @@
+"""(b) The paper's own questions on a small backbone: is each stage worth it, imitation, and where to enrich.
+
+Fourteen of the 26 combinations that make sense, chosen so that the factors are balanced against one another: with a
+general stage, every pair of structure and enrichment is met by two of the four settings of imitation, in turn (00 with
+11, 01 with 10), so that main effects can be told apart. Without one there is nothing to enrich or to imitate in it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from experiments.budget.bench import DOMAINS, GENERAL, Bench
+from rewardsmith.evaluation.result import load_result
+from rewardsmith.evaluation.statistics import Interval
+from rewardsmith.preferences.reading import load_preferences
+from rewardsmith.preferences.splitting import hash_share
+from rewardsmith.reporting.format import difference_with_interval, percent
+from rewardsmith.reporting.tables import Table, to_markdown
+from rewardsmith.training.recipe import Recipe
+from rewardsmith.training.run import run_recipe
+
+Structure = Literal["custom", "general + custom", "base + general + custom"]
+Enrichment = Literal["none", "general stage", "custom stage"]
+
+DEPTH, FROZEN = 8, 4
+IMITATION = 0.1
+GENERAL_PREFERENCES, QUERIES = 300, 160
+"""Of each general set, and of the DSP queries: small, because there are many runs."""
+
+
+class Setting(NamedTuple):
+    """One run."""
+
+    structure: Structure
+    enrichment: Enrichment
+    imitate_general: bool
+    imitate_custom: bool
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        flags = f"{self.imitate_general:d}{self.imitate_custom:d}"
+        return f"{self.structure}-{self.enrichment}-{flags}".replace(" + ", "-").replace(" ", "-")
+
+
+def design() -> list[Setting]:
+    """The fourteen settings."""
+    found = [Setting("custom", "none", False, imitate) for imitate in (False, True)]
+    structures: tuple[Structure, ...] = ("general + custom", "base + general + custom")
+    enrichments: tuple[Enrichment, ...] = ("none", "general stage", "custom stage")
+    for s, structure in enumerate(structures):
+        for e, enrichment in enumerate(enrichments):
+            other = (s + e) % 2 == 1
+            found += [Setting(structure, enrichment, flag, flag != other) for flag in (False, True)]
+    return found
+
+
+def section(bench: Bench) -> str:
+    """Runs what is missing, and tells of all of it."""
+    outcomes = [_outcome(bench, setting, seed) for seed in bench.seeds for setting in design()]
+    return "\n\n".join(
+        [
+            "## (b) The paper's questions",
+            f"The embedded model's first {DEPTH} layers, the lower {FROZEN} frozen; at most {GENERAL_PREFERENCES} "
+            f"preferences of each general set and {QUERIES} DSP queries; one epoch of the base and general stages, two "
+            "of the custom one, all four domains jointly. Enrichment in the general stage is harmless and webgpt "
+            "beside helpful, in the custom stage as many general preferences as there are queries. Accuracy on the "
+            f"test parts; {len(design())} settings, seeds {', '.join(str(s) for s in bench.seeds)}.",
+            to_markdown(_table(outcomes)),
+            "Main effects, points [95 %]: least squares over the settings with a general stage, so that each factor is "
+            "freed of the others; the interval is Student's, from what the main effects leave over.",
+            to_markdown(_effects(outcomes)),
+        ]
+    )
+
+
+class Outcome(NamedTuple):
+    """What a run came to on the test parts."""
+
+    setting: Setting
+    custom: float
+    """Each domain's model on its own preferences, mean over the domains."""
+    general: float
+    """The domains' models on the general sets, mean over models and sets."""
+
+
+def _outcome(bench: Bench, setting: Setting, seed: int) -> Outcome:
+    """Trains and evaluates, unless that was done before."""
+    folder = bench.out / "stages" / f"{setting.name}-{seed}"
+    if not (folder / "result.json").is_file():
+        bench.console.rule(folder.name)
+        run_recipe(_recipe(bench, setting, seed), folder, bench.console)
+        shutil.rmtree(folder / "models")
+    models = {model.model: model for model in load_result(folder / "result.json").models}
+    own = [models[d].sets["dsp"].domains[d].accuracy for d in DOMAINS]
+    general = [models[d].sets[name].accuracy for d in DOMAINS for name in GENERAL]
+    return Outcome(setting, _mean(own), _mean(general))
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    return float(np.mean([v for v in values if v is not None]))
+
+
+def _recipe(bench: Bench, setting: Setting, seed: int) -> Recipe:
+    """The run as a recipe."""
+    queries = sorted({p.prompt_key() for p in bench.of(bench.dsp, DOMAINS[0])}, key=hash_share)[:QUERIES]
+    dsp = [p for p in load_preferences(bench.dsp).preferences if p.prompt_key() in set(queries)]
+    data: dict[str, Any] = {name: {"path": bench.file(name), "limit": GENERAL_PREFERENCES} for name in GENERAL}
+    data["dsp"] = {"path": bench.written(dsp, f"dsp-{QUERIES}")}
+    common: dict[str, Any] = {
+        "batch_size": 16,
+        "micro_batch_size": 4,
+        "warmup": 0.1,
+        "freeze_layers": FROZEN,
+        "evaluations": 0,
+    }
+    ranking = common | {"head_learning_rate": 1e-3}
+    sets = list(GENERAL) if setting.enrichment == "general stage" else [GENERAL[0]]
+    stages: list[dict[str, Any]] = []
+    if setting.structure.startswith("base"):
+        stages.append(
+            {"stage": "base", "sets": ["dsp", *sets], "losses": {"imitation": 1.0}, "learning_rate": 5e-5} | common
+        )
+    if "general" in setting.structure:
+        losses = {"imitation": IMITATION if setting.imitate_general else 0.0}
+        stages.append({"stage": "general", "sets": sets, "losses": losses, "learning_rate": 5e-5, **ranking})
+    custom = {"stage": "custom", "sets": ["dsp"], "joint": True, "epochs": 2, "learning_rate": 1e-4, **ranking}
+    custom["losses"] = {"imitation": IMITATION if setting.imitate_custom else 0.0}
+    if setting.enrichment == "custom stage":
+        custom["enrichment"] = {"sets": list(GENERAL), "share": 0.5}
+    return Recipe.model_validate(
+        {
+            "name": setting.name,
+            "seed": seed,
+            "backbone": {"model": "embedded", "depth": DEPTH},
+            "data": data,
+            "stages": [*stages, custom],
+            "evaluation": {"sets": [*GENERAL, "dsp"], "part": "test", "baselines": False},
+        }
+    )
+
+
+def _table(outcomes: Sequence[Outcome]) -> Table:
+    rows = [
+        (
+            o.setting.structure,
+            o.setting.enrichment,
+            "yes" if o.setting.imitate_general else "no",
+            "yes" if o.setting.imitate_custom else "no",
+            percent(o.custom),
+            percent(o.general),
+        )
+        for o in outcomes
+    ]
+    columns = ("stages", "enrichment", "general imitates", "custom imitates", "four domains %", "general %")
+    return Table("", columns, tuple(rows), n_labels=4)
+
+
+def effects(settings: Sequence[Setting], values: Sequence[float]) -> dict[str, tuple[float, Interval]]:
+    """Main effects of the factors by ordinary least squares, with Student's 95 % intervals."""
+    columns = {
+        "base stage": [s.structure.startswith("base") for s in settings],
+        "enrichment in the general stage": [s.enrichment == "general stage" for s in settings],
+        "enrichment in the custom stage": [s.enrichment == "custom stage" for s in settings],
+        "imitation in the general stage": [s.imitate_general for s in settings],
+        "imitation in the custom stage": [s.imitate_custom for s in settings],
+    }
+    x = np.column_stack([np.ones(len(settings)), *(np.array(c, float) for c in columns.values())])
+    y = np.array(values)
+    found, *_ = np.linalg.lstsq(x, y, rcond=None)
+    free = len(y) - x.shape[1]
+    variance = float(((y - x @ found) ** 2).sum()) / free
+    errors = np.sqrt(variance * np.diag(np.linalg.inv(x.T @ x))) * stats.t.ppf(0.975, free)
+    return {
+        name: (float(b), (float(b - e), float(b + e)))
+        for name, b, e in zip(columns, found[1:], errors[1:], strict=True)
+    }
+
+
+def _effects(outcomes: Sequence[Outcome]) -> Table:
+    staged = [o for o in outcomes if o.setting.structure != "custom"]
+    settings = [o.setting for o in staged]
+    custom = effects(settings, [o.custom for o in staged])
+    general = effects(settings, [o.general for o in staged])
+    rows = [(n, difference_with_interval(*custom[n]), difference_with_interval(*general[n])) for n in custom]
+    return Table("", ("factor", "four domains", "general"), tuple(rows))
