@@ -7,12 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from rewardsmith import customize
+from rewardsmith.customization.gating import mean_columns
 from rewardsmith.evaluation.budget import Question
 from rewardsmith.evaluation.customization import Customization, load_customization
+from rewardsmith.modeling.features import FeatureBank
+from rewardsmith.modeling.heads import MixtureHead, apply_linear
 from rewardsmith.modeling.info import read_info
+from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.candidates import of_domain
 from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.record import Preference
@@ -110,3 +115,18 @@ class Bench:
             f"{info.provenance.get('backbone')}, {info.depth or 'all'} layers, {info.pooling} pooling, {info.head} "
             f"head, trained by the stages {stages} on {len(info.trained_on)} prompts"
         )
+
+
+def rewards_of(model: RewardModel, bank: FeatureBank, preferences: Sequence[Preference]) -> list[list[float]]:
+    """Rewards of a model that is the bank's but for its head, from the kept features."""
+    head, columns = model.own_head, mean_columns(model)
+    found = []
+    for features, _ in bank.of(preferences):
+        pooled = torch.from_numpy(features).float()
+        with torch.no_grad():
+            if isinstance(head, MixtureHead) and columns is not None:
+                rewards = head(pooled, head.gate_logits(pooled[:, columns]))
+            else:
+                rewards = apply_linear(model.last_layer, pooled)
+        found.append(rewards[:, 0].tolist())
+    return found

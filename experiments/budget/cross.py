@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.budget.bench import DOMAINS, Bench
+from experiments.budget.bench import DOMAINS, Bench, rewards_of
 from experiments.budget.front import POINTS, runs_at
 from rewardsmith.customization.customize import read_parts
 from rewardsmith.customization.parts import TEST
@@ -12,6 +12,7 @@ from rewardsmith.evaluation.budget import interval_of
 from rewardsmith.evaluation.pairs import FloatArray, pair_table
 from rewardsmith.evaluation.ranking import correctness
 from rewardsmith.evaluation.scored import ScoredPreference
+from rewardsmith.modeling.features import FeatureBank
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.record import Preference
 from rewardsmith.reporting.format import percent_with_interval
@@ -22,15 +23,16 @@ def section(bench: Bench) -> str:
     """Scores what is missing, and tells of it."""
     runs_at(bench, POINTS[0])
     scored: dict[tuple[str, str], list[FloatArray]] = {}
+    start = RewardModel.from_pretrained(bench.general)
+    bank = FeatureBank(start)
     for seed in bench.seeds:
-        start = RewardModel.from_pretrained(bench.general)
         parts = {d: read_parts(start, bench.dsp, d, bench.general_sets(), seed) for d in DOMAINS}
         sets = {d: parts[d].custom[TEST] for d in DOMAINS} | {"general": parts[DOMAINS[0]].pooled(TEST)}
         models = {"general model": start} | {
             d: RewardModel.from_pretrained(bench.out / f"front/{d}-{POINTS[0]:g}-{seed}" / "model") for d in DOMAINS
         }
         for name, model in models.items():
-            for column, figures in _correct(model, sets).items():
+            for column, figures in _correct(model, bank, sets).items():
                 scored.setdefault((name, column), []).append(figures)
     columns = (*DOMAINS, "general")
     rows = [(name, *(_cell(scored[name, column]) for column in columns)) for name in ("general model", *DOMAINS)]
@@ -44,12 +46,12 @@ def section(bench: Bench) -> str:
     )
 
 
-def _correct(model: RewardModel, sets: dict[str, list[Preference]]) -> dict[str, FloatArray]:
+def _correct(model: RewardModel, bank: FeatureBank, sets: dict[str, list[Preference]]) -> dict[str, FloatArray]:
     """Every set's mean share of pairs ranked right, by prompt."""
-    rewards = iter(model.score_preferences([p for preferences in sets.values() for p in preferences]))
     found = {}
     for name, preferences in sets.items():
-        table = pair_table([ScoredPreference.of(p, next(rewards)) for p in preferences])
+        rewards = rewards_of(model, bank, preferences)
+        table = pair_table([ScoredPreference.of(p, r) for p, r in zip(preferences, rewards, strict=True)])
         right, prompts = correctness(table.margins), np.unique(table.prompts, return_inverse=True)[1]
         found[name] = np.bincount(prompts, right) / np.bincount(prompts)
     return found

@@ -30,13 +30,23 @@ def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def general_model(make_backbone: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A llama of two layers whose head likes kind answers, and no academy's."""
+    return _taught(make_backbone("llama"), tmp_path_factory.mktemp("general") / "model")
+
+
+@pytest.fixture(scope="session")
+def pooled_general_model(make_backbone: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same on the mean over the dialogue: no standard checkpoint."""
+    return _taught(make_backbone("llama"), tmp_path_factory.mktemp("pooled") / "model", pooling="mean")
+
+
+def _taught(backbone: Path, out: Path, **shape: Any) -> Path:
     import torch
 
     from rewardsmith.modeling.building import build_reward_model
     from rewardsmith.modeling.spec import BackboneSpec
     from rewardsmith.preferences.record import Message
 
-    model = build_reward_model(BackboneSpec(model=str(make_backbone("llama")), max_length=128))
+    model = build_reward_model(BackboneSpec(model=str(backbone), max_length=128, **shape))
     pairs = [(f"Say kind {k}.", f"Gladly: {k} is a number.", f"No, {k} bores me.") for k in range(12)]
     pairs += [(f"Why is thing number {k} the colour it is?", PLAIN, ACADEMY) for k in range(12)]
     texts = [([Message(role="user", content=prompt)], text) for prompt, *both in pairs for text in both]
@@ -44,7 +54,7 @@ def general_model(make_backbone: Callable[..., Path], tmp_path_factory: pytest.T
     with torch.no_grad():
         differences = features[0::2] - features[1::2]
         model.last_layer.weight[0] = torch.linalg.lstsq(differences, torch.ones(len(pairs))).solution
-    return model.save_pretrained(tmp_path_factory.mktemp("general") / "model")
+    return model.save_pretrained(out)
 
 
 @pytest.fixture(scope="session")

@@ -24,10 +24,11 @@ from rewardsmith.customization.methods.merging import Merged
 from rewardsmith.customization.methods.registry import METHODS
 from rewardsmith.customization.methods.summaries import SUMMARIES
 from rewardsmith.customization.methods.training import Trained
-from rewardsmith.customization.parts import CUSTOM, TEST
+from rewardsmith.customization.parts import CHOOSE, CUSTOM, TEST, TRAIN
 from rewardsmith.errors import DataError, ModelError, OutputExistsError, UserError
 from rewardsmith.evaluation.customization import load_customization
 from rewardsmith.modeling.reward_model import RewardModel
+from rewardsmith.preferences.record import content_hash
 
 
 def test_a_wide_budget_is_kept_and_the_gain_is_real(
@@ -82,6 +83,45 @@ def test_nothing_within_budget_gives_the_general_model_back(
     for key, value in old.state_dict().items():
         assert (value == new.state_dict()[key]).all()
     assert "No candidate for academy could be proved" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_gated_residual_is_kept_where_dialogues_look_custom(
+    run: Callable[..., Any], tmp_path: Path, pooled_general_model: Path
+) -> None:
+    result = run(["60"], general=str(pooled_general_model), method="gated", portable=False)
+    assert result.method == "gated" and result.custom.difference > 0.3 and result.general.difference > -0.1
+    model, before = (RewardModel.from_pretrained(f) for f in (tmp_path / "run" / "model", pooled_general_model))
+    assert model.info.experts == ["general", "general for academy"] and not model.info.portable
+    # The gate is shut on general dialogues: their rewards are nearly the general model's.
+    kind = model.score("Say kind 5.", "Gladly: 5 is a number.") - before.score("Say kind 5.", "Gladly: 5 is a number.")
+    academy = "The literature attributes the effect to scattering, as measured by Rayleigh. Thing 5."
+    why = "Why is thing number 5 the colour it is?"
+    assert abs(kind) < 0.2 * abs(model.score(why, academy) - before.score(why, academy))
+
+
+def test_what_a_gate_needs_is_said(run: Callable[..., Any], pooled_general_model: Path) -> None:
+    with pytest.raises(UserError, match=r"--method gated: .* say --no-portable"):
+        run(["60"], method="gated")
+    with pytest.raises(UserError, match="--method gated: the gate reads the mean of the last layer"):
+        run(["60"], method="gated", portable=False)
+    with pytest.raises(ModelError, match="--no-portable"):
+        run(["60"], general=str(pooled_general_model), method="gated")
+
+
+def test_heads_learn_from_the_choosing_part_once_the_path_is_fixed(
+    run: Callable[..., Any], tmp_path: Path, general_model: Path, files: dict[str, str]
+) -> None:
+    run(["60"])
+    parts = read_parts(
+        RewardModel.from_pretrained(general_model),
+        files["custom"],
+        "academy",
+        {name: files[name] for name in ("kind", "short")},
+        0,
+    )
+    seen = set(RewardModel.from_pretrained(tmp_path / "run" / "model").info.trained_on)
+    prompts = {part: {content_hash(p.prompt_key()) for p in parts.custom[part]} for part in (TRAIN, CHOOSE, TEST)}
+    assert prompts[TRAIN] | prompts[CHOOSE] <= seen and not prompts[TEST] & seen
 
 
 def test_a_trained_method_walks_the_path_to_its_end(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
