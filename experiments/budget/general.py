@@ -8,6 +8,7 @@ schedule. What is not in the train part stays unseen, for customisations to choo
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from rich.console import Console
 from experiments.budget.bench import GENERAL
 from rewardsmith.customization.residual import PairFeatures, fit_residual
 from rewardsmith.errors import RewardsmithError
+from rewardsmith.evaluation.budget import interval_of
 from rewardsmith.evaluation.pairs import FloatArray
 from rewardsmith.modeling.building import build_reward_model
 from rewardsmith.modeling.embedded import EMBEDDED
@@ -30,6 +32,7 @@ from rewardsmith.modeling.spec import BackboneSpec
 from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.record import Preference, content_hash
 from rewardsmith.preferences.splitting import split_preferences
+from rewardsmith.reporting.format import percent_with_interval
 
 DEPTH, LAYERS = 16, [4, 8, 12, 16]
 SHARES = {"train": 0.6, "validation": 0.15, "test": 0.25}
@@ -43,8 +46,9 @@ _ROOT = Path(__file__).parent.parent.parent
 def general(
     out: Annotated[Path, typer.Option(help="Folder of the model.")],
     data: Annotated[Path, typer.Option(help="Folder with the preference files.")] = _ROOT / "../shared/data",
+    test: Annotated[bool, typer.Option("--test", help="Open the test part too.")] = False,
 ) -> None:
-    """Fits the general model and says how it does on its validation part."""
+    """Fits the general model and says how it does on what it did not learn from."""
     console = Console(stderr=True)
     sets = {name: _split(data / f"{name}.json") for name in GENERAL}
     spec = BackboneSpec(
@@ -68,10 +72,20 @@ def general(
     seen = {content_hash(p.prompt_key()) for preferences in train.values() for p in preferences}
     model.info = model.info.model_copy(update={"trained_on": sorted(seen)})
     model.save_pretrained(out, overwrite=True)
-    for name, parts in sets.items():
-        console.print(
-            f"{name}: {100 * _accuracy(model, parts['validation']):.1f} % on {len(parts['validation'])} prompts"
-        )
+    for part in ("validation", "test") if test else ("validation",):
+        figures = {name: _correct(model, parts[part]) for name, parts in sets.items()}
+        for name, right in figures.items():
+            console.print(f"{part}, {name}: {percent_with_interval(right.mean(), interval_of(right))} of {len(right)}")
+        mean, interval = mean_of_sets(list(figures.values()))
+        console.print(f"{part}, mean of the sets: {percent_with_interval(mean, interval)}")
+
+
+def mean_of_sets(figures: Sequence[FloatArray], draws: int = 10_000) -> tuple[float, tuple[float, float]]:
+    """Mean of the sets' means, with a percentile bootstrap in which every set is drawn anew."""
+    rng = np.random.default_rng(0)
+    means = [rng.choice(f, (draws, len(f))).mean(axis=1) for f in figures]
+    low, high = np.quantile(np.mean(means, axis=0), [0.025, 0.975])
+    return float(np.mean([f.mean() for f in figures])), (float(low), float(high))
 
 
 def fit_heads(model: RewardModel, bank: FeatureBank, train: dict[str, list[Preference]]) -> None:
@@ -104,11 +118,10 @@ def _split(file: Path) -> dict[str, list[Preference]]:
     return split_preferences(read, SHARES, seed=0)
 
 
-def _accuracy(model: RewardModel, preferences: list[Preference]) -> float:
+def _correct(model: RewardModel, preferences: list[Preference]) -> FloatArray:
+    """Share of pairs ranked right, by preference: each of these sets has one for a prompt."""
     rewards = model.score_preferences(preferences)
-    return float(
-        np.mean([np.mean([r[i] > r[j] for i, j in p.pairs()]) for p, r in zip(preferences, rewards, strict=True)])
-    )
+    return np.array([np.mean([r[i] > r[j] for i, j in p.pairs()]) for p, r in zip(preferences, rewards, strict=True)])
 
 
 if __name__ == "__main__":
