@@ -18,8 +18,8 @@ CUSTOM = (25, 50, 100, 200, None)
 SHARES = (0.25, 0.5, 1.0)
 """Of the general prompts."""
 POINTS = 2.0
-METHOD = "anchored"
-"""The cheap one: dozens of runs on one reading of the features."""
+METHOD = "gated"
+"""What (a) mostly chose; dozens of runs on one reading of the features."""
 
 
 def section(bench: Bench) -> str:
