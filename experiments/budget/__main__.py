@@ -40,6 +40,8 @@ def budget(
     """Runs the pieces, each where it was left, and writes the page."""
     console = Console(stderr=True)
     bench = Bench(general, data, out, page.parent.parent / "images", seeds or [3, 4, 5], minutes, console)
+    for folder in (out / "sections", page.parent, bench.images):
+        folder.mkdir(parents=True, exist_ok=True)
     for piece in pieces or list(PIECES):
         if piece not in PIECES:
             raise UserError(f"--piece {piece}: there is none; there are {', '.join(PIECES)}")
