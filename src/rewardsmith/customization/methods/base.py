@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar
 
 from rich.console import Console
 
@@ -57,26 +58,27 @@ class Workshop:
         return take_preferences(pool, min(MOST_ANCHORS, len(pool)))
 
 
-class Method(Protocol):
+class Method(ABC):
     """A way to customise: candidates on paths that leave the general model."""
 
-    @property
-    def name(self) -> str:
-        """Its name in `summaries`."""
-
-    @property
-    def refits(self) -> bool:
-        """Whether it is quick: tried whatever the time left, and fitted anew to the choosing part too once the path is
-        chosen."""
+    name: str
+    """Its name in `summaries`."""
+    refits: ClassVar[bool] = False
+    """Whether it is quick: tried whatever the time left, and fitted anew to the choosing part too once the path is
+    chosen."""
 
     def refusal(self, shop: Workshop) -> str | None:
         """Why it cannot be used here; None where it can."""
+        return None
 
+    @abstractmethod
     def seconds(self, shop: Workshop) -> float:
         """What it is expected to take, scoring apart."""
 
+    @abstractmethod
     def frozen_layers(self, general: RewardModel) -> int:
         """How many layers keep the general model's weights while those above train; 0 where nothing is run twice."""
 
+    @abstractmethod
     def candidates(self, shop: Workshop) -> Iterator[Option]:
         """Its models, each path from its end inwards."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from rewardsmith.customization.candidates import GatedOption, HeadOption, Option
 from rewardsmith.customization.gating import fit_gate, mean_columns
-from rewardsmith.customization.methods.base import Workshop
+from rewardsmith.customization.methods.base import Method, Workshop
 from rewardsmith.customization.parts import TRAIN
 from rewardsmith.customization.residual import Known, PairFeatures, fit_residual
 from rewardsmith.modeling.reward_model import RewardModel
@@ -18,24 +18,10 @@ RIDGES = (0.1, 0.5, 2.0)
 HEAD_STRENGTHS = (1.0, 0.75, 0.5, 0.35, 0.25, 0.15)
 
 
-@dataclass(frozen=True)
-class Residual:
-    """A linear head added to the general reward, trained on kept features (see `residual`)."""
+class _OnFeatures(Method):
+    """Trained on what the last layer reads of the general model."""
 
-    name: str
-    retentions: tuple[float, ...]
-    """Weights of the pull towards the general model's verdicts on general prompts."""
-    ridges: tuple[float, ...] = RIDGES
-    strengths: tuple[float, ...] = HEAD_STRENGTHS
-
-    @property
-    def refits(self) -> bool:
-        """Yes."""
-        return True
-
-    def refusal(self, shop: Workshop) -> str | None:
-        """None."""
-        return None
+    refits = True
 
     def seconds(self, shop: Workshop) -> float:
         """Next to nothing."""
@@ -44,6 +30,17 @@ class Residual:
     def frozen_layers(self, general: RewardModel) -> int:
         """None: what the last layer reads is kept instead."""
         return 0
+
+
+@dataclass(frozen=True)
+class Residual(_OnFeatures):
+    """A linear head added to the general reward, trained on kept features (see `residual`)."""
+
+    name: str
+    retentions: tuple[float, ...]
+    """Weights of the pull towards the general model's verdicts on general prompts."""
+    ridges: tuple[float, ...] = RIDGES
+    strengths: tuple[float, ...] = HEAD_STRENGTHS
 
     def candidates(self, shop: Workshop) -> Iterator[Option]:
         """A path for every pull and ridge."""
@@ -59,17 +56,12 @@ class Residual:
 
 
 @dataclass(frozen=True)
-class GatedResidual:
+class GatedResidual(_OnFeatures):
     """A residual that a gate lets through where a dialogue looks like the custom ones (see `gating`)."""
 
     name: str
     ridges: tuple[float, ...] = RIDGES
     strengths: tuple[float, ...] = HEAD_STRENGTHS
-
-    @property
-    def refits(self) -> bool:
-        """Yes."""
-        return True
 
     def refusal(self, shop: Workshop) -> str | None:
         """Its model is no standard checkpoint, and the gate needs what it reads among the features."""
@@ -78,14 +70,6 @@ class GatedResidual:
         if mean_columns(shop.general) is None:
             return "the gate reads the mean of the last layer, and this general model is not pooled by it"
         return None
-
-    def seconds(self, shop: Workshop) -> float:
-        """Next to nothing."""
-        return 0.0
-
-    def frozen_layers(self, general: RewardModel) -> int:
-        """None: what the last layer reads is kept instead."""
-        return 0
 
     def candidates(self, shop: Workshop) -> Iterator[Option]:
         """A path for every ridge."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from rewardsmith.customization.candidates import Option, PathOption, Settings
-from rewardsmith.customization.methods.base import Workshop
+from rewardsmith.customization.methods.base import Method, Workshop
 from rewardsmith.customization.methods.training import STRENGTHS, Trained
 from rewardsmith.modeling.merging import Merge, merged
 from rewardsmith.modeling.reward_model import RewardModel
@@ -17,7 +17,7 @@ _SEED_STEP = 1000
 
 
 @dataclass(frozen=True)
-class Merged:
+class Merged(Method):
     """Models of a trained method, merged in the space of task vectors (see `modeling.merging`)."""
 
     name: str
@@ -29,15 +29,6 @@ class Merged:
     members: int = 1
     """How many models are merged, each trained with another seed."""
     strengths: tuple[float, ...] = STRENGTHS
-
-    @property
-    def refits(self) -> bool:
-        """No: it would train once more."""
-        return False
-
-    def refusal(self, shop: Workshop) -> str | None:
-        """None."""
-        return None
 
     def seconds(self, shop: Workshop) -> float:
         """That of the members that are not trained yet."""

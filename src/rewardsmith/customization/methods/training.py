@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rewardsmith.customization.candidates import Option, PathOption, Settings
-from rewardsmith.customization.methods.base import Workshop
+from rewardsmith.customization.methods.base import Method, Workshop
 from rewardsmith.customization.parts import CUSTOM, TRAIN
 from rewardsmith.modeling.checkpoint import folder_name
 from rewardsmith.modeling.reward_model import RewardModel
@@ -42,7 +42,7 @@ STRENGTHS = (1.0, 0.7, 0.4, 0.2)
 
 
 @dataclass(frozen=True)
-class Trained:
+class Trained(Method):
     """A custom stage of a recipe from the general model, and the straight path between the two.
 
     The embeddings and the lower layers stay as they are: what they give for a text is computed once and kept on disk,
@@ -63,15 +63,6 @@ class Trained:
     ranks: tuple[int, ...] = ()
     """Ranks of LoRA adapters, a path for each; none: all weights of the layers that train."""
     strengths: tuple[float, ...] = STRENGTHS
-
-    @property
-    def refits(self) -> bool:
-        """No: it would train once more."""
-        return False
-
-    def refusal(self, shop: Workshop) -> str | None:
-        """None."""
-        return None
 
     def seconds(self, shop: Workshop) -> float:
         """As the dry run has it; nothing for what is trained already."""
