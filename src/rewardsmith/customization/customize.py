@@ -130,8 +130,9 @@ def customize(
         shop = Workshop(model, general, bank, parts, domain, out, seed, say, portable)
         _fill(shop, names)
         judged = _candidates(shop, names, question, folder, started + 60 * minutes, len(names) > 1)
+        # The path goes by what was judged, and is the same for the candidates fitted anew.
+        judged = _refitted(judged, shop)
         path = _path(judged, folder)
-        judged, path = _refitted(judged, shop), _refitted(path, shop)
         certified, verdicts = _walk(path, shop, question, folder)
         result = result_of(shop, judged, path, certified, verdicts, question, folder)
         options = state | {"--budget": result.budgets}  # in points, as all of a result
