@@ -25,7 +25,7 @@ from scipy.stats import spearmanr
 from experiments.provenance import commit, versions
 from rewardsmith.calibration.fitting import BEFORE, MARGIN, MODERATED, TEMPERATURE, Fitted, fit, length_effect, read
 from rewardsmith.calibration.parts import Part
-from rewardsmith.customization.residual import PairFeatures, fit_residual
+from rewardsmith.customization.residual import PairFeatures, fit_head, fit_residual
 from rewardsmith.errors import RewardsmithError
 from rewardsmith.evaluation.calibrated import Halves, LengthEffect, Reading
 from rewardsmith.evaluation.calibration import squared_calibration_error
@@ -110,13 +110,13 @@ def _outcomes(
 ) -> dict[str, Outcome]:
     """The general head and the custom ones, on one draw of the folds."""
     anchors = [_pairs(bank, _in_folds(helpful, seed, _learnt(k))) for k in range(FOLDS)]
-    generals = [_general_head(pairs) for pairs in anchors]
+    generals = [fit_head(pairs, GENERAL_RIDGE) for pairs in anchors]
 
     def customised(k: int, pairs: PairFeatures) -> FloatArray:
         known, held = (PairFeatures(p.x, p.x @ generals[k], p.weights) for p in (pairs, anchors[k]))
         return generals[k] + fit_residual(known, held, ridge=RIDGE, retention=RETENTION)
 
-    outcomes = {"helpful": _outcome(bank, helpful, lambda _, pairs: _general_head(pairs), seed)}
+    outcomes = {"helpful": _outcome(bank, helpful, lambda _, pairs: fit_head(pairs, GENERAL_RIDGE), seed)}
     for domain in DOMAINS:
         outcomes[domain] = _outcome(bank, [p for p in custom if p.domain == domain], customised, seed)
     return outcomes
@@ -217,12 +217,6 @@ def _weighed(pairs: PairFeatures, times: npt.NDArray[Any]) -> PairFeatures:
 def _part(bank: FeatureBank, preferences: Sequence[Preference], head: FloatArray) -> Part:
     """Preferences as a model with this head sees them."""
     return Part.of(preferences, [(features, features @ head) for features, _ in bank.of(preferences)])
-
-
-def _general_head(pairs: PairFeatures) -> FloatArray:
-    """Logistic regression with a ridge: a residual of the model that gives every response 0."""
-    nothing = PairFeatures(pairs.x, np.zeros(len(pairs.x)), pairs.weights)
-    return fit_residual(nothing, pairs, ridge=GENERAL_RIDGE, retention=0.0)
 
 
 def _page(runs: Mapping[int, Mapping[str, Outcome]], depth: int, seconds: float) -> str:

@@ -26,7 +26,7 @@ from rewardsmith.collection.answerers.making import LocalAnswerer
 from rewardsmith.collection.best_of_n import SampleOptions, Samples, lengths, sample_responses
 from rewardsmith.collection.queries import Query
 from rewardsmith.customization.parts import CUSTOM
-from rewardsmith.customization.residual import PairFeatures, fit_residual
+from rewardsmith.customization.residual import PairFeatures, fit_head
 from rewardsmith.errors import RewardsmithError
 from rewardsmith.evaluation.best_of_n import gains
 from rewardsmith.evaluation.budget import Question
@@ -208,10 +208,7 @@ def read_all(bank: FeatureBank, records: Sequence[Preference], console: Console)
 
 
 def _head(bank: FeatureBank, preferences: Sequence[Preference], ridge: float) -> FloatArray:
-    """Logistic regression with a ridge: a residual of the model that gives every response 0."""
-    pairs = PairFeatures.of(preferences, bank.of(preferences))
-    nothing = PairFeatures(pairs.x, np.zeros(len(pairs.x)), pairs.weights)
-    return fit_residual(nothing, pairs, ridge=ridge, retention=0.0)
+    return fit_head(PairFeatures.of(preferences, bank.of(preferences)), ridge)
 
 
 def _cross_validated(bank: FeatureBank, preferences: Sequence[Preference], ridge: float) -> float:

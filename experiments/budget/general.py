@@ -18,7 +18,8 @@ import typer
 from rich.console import Console
 
 from experiments.budget.bench import GENERAL
-from rewardsmith.customization.residual import PairFeatures, fit_residual
+from rewardsmith.customization.gating import fit_logits
+from rewardsmith.customization.residual import PairFeatures, fit_head
 from rewardsmith.errors import RewardsmithError
 from rewardsmith.evaluation.budget import interval_of
 from rewardsmith.evaluation.pairs import FloatArray
@@ -90,27 +91,20 @@ def mean_of_sets(figures: Sequence[FloatArray], draws: int = 10_000) -> tuple[fl
 
 def fit_heads(model: RewardModel, bank: FeatureBank, train: dict[str, list[Preference]]) -> None:
     """Sets every expert to the ridge solution on its own set, and the gate to a multinomial logistic regression."""
-    from sklearn.linear_model import LogisticRegression
-
     head = model.own_head
     assert isinstance(head, MixtureHead)
     experts, means, labels = [], [], []
     width = head.gate.in_features
     for k, preferences in enumerate(train.values()):
         known = bank.of(preferences)
-        pairs = PairFeatures.of(preferences, known)
-        nothing = PairFeatures(pairs.x, np.zeros(len(pairs.x)), pairs.weights)
-        experts.append(fit_residual(nothing, nothing, ridge=RIDGE, retention=0.0))
+        experts.append(fit_head(PairFeatures.of(preferences, known), RIDGE))
         means.append(np.concatenate([features[:, -width:] for features, _ in known]))
         labels += [k] * len(means[-1])
-    x = np.concatenate(means)
-    centre, scale = x.mean(axis=0), x.std(axis=0) + 1e-12
-    gate = LogisticRegression(C=1 / GATE_PENALTY, max_iter=1000).fit((x - centre) / scale, labels)
-    weight: FloatArray = GATE_SHARPNESS * gate.coef_ / scale
+    weight, bias = fit_logits(np.concatenate(means), np.array(labels), GATE_PENALTY)
     with torch.no_grad():
         head.out.weight.copy_(torch.from_numpy(np.stack(experts)))
-        head.gate.weight.copy_(torch.from_numpy(weight))
-        head.gate.bias.copy_(torch.from_numpy(GATE_SHARPNESS * gate.intercept_ - weight @ centre))
+        head.gate.weight.copy_(torch.from_numpy(GATE_SHARPNESS * weight))
+        head.gate.bias.copy_(torch.from_numpy(GATE_SHARPNESS * bias))
 
 
 def _split(file: Path) -> dict[str, list[Preference]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from rewardsmith.evaluation.pairs import FloatArray
+from rewardsmith.evaluation.pairs import FloatArray, IntArray
 from rewardsmith.modeling.reward_model import RewardModel
 
 _PENALTY = 100.0
@@ -35,16 +35,24 @@ class Gate:
 
 
 def fit_gate(custom: FloatArray, general: FloatArray) -> Gate:
-    """Logistic regression that tells custom dialogues [n, width] from general ones [m, width], both kinds counting as
-    much."""
+    """Tells custom dialogues [n, width] from general ones [m, width], both kinds counting as much."""
+    labels = np.repeat([1, 0], [len(custom), len(general)])
+    weight, bias = fit_logits(np.concatenate([custom, general]), labels, _PENALTY, balanced=True)
+    return Gate(weight[0], float(bias[0]))
+
+
+def fit_logits(
+    x: FloatArray, labels: IntArray, penalty: float, *, balanced: bool = False
+) -> tuple[FloatArray, FloatArray]:
+    """Weights [k, width] and biases [k] of a logistic regression on `x` [n, width], penalised in units of the features'
+    spread; k is 1 for two labels, and else their number."""
     from sklearn.linear_model import LogisticRegression
 
-    x = np.concatenate([custom, general])
     centre, scale = x.mean(axis=0), x.std(axis=0) + 1e-12
-    labels = np.repeat([1, 0], [len(custom), len(general)])
-    found = LogisticRegression(C=1 / _PENALTY, class_weight="balanced", max_iter=1000).fit((x - centre) / scale, labels)
-    weight: FloatArray = found.coef_[0] / scale
-    return Gate(weight, float(found.intercept_[0] - weight @ centre))
+    kinds = "balanced" if balanced else None
+    found = LogisticRegression(C=1 / penalty, class_weight=kinds, max_iter=1000).fit((x - centre) / scale, labels)
+    weight: FloatArray = found.coef_ / scale
+    return weight, found.intercept_ - weight @ centre
 
 
 def mean_columns(model: RewardModel) -> slice | None:

@@ -67,3 +67,10 @@ def fit_residual(custom: PairFeatures, general: PairFeatures, *, ridge: float, r
     found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 500})
     result: FloatArray = found.x / scale
     return result
+
+
+def fit_head(pairs: PairFeatures, ridge: float) -> FloatArray:
+    """The weights [width] of a head of its own: the residual of a model that gives every response 0, which is logistic
+    regression with a ridge."""
+    nothing = PairFeatures(pairs.x, np.zeros(len(pairs.x)), pairs.weights)
+    return fit_residual(nothing, nothing, ridge=ridge, retention=0.0)
