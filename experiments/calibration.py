@@ -8,7 +8,6 @@ features are kept, so that an interrupted experiment goes on where it was.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -22,11 +21,12 @@ import typer
 from rich.console import Console
 from scipy.stats import spearmanr
 
+from experiments.command import run_experiment
 from experiments.provenance import commit, versions
+from experiments.real_data import DOMAINS, FOLDER, ranking
 from rewardsmith.calibration.fitting import BEFORE, MARGIN, MODERATED, TEMPERATURE, Fitted, fit, length_effect, read
 from rewardsmith.calibration.parts import Part
 from rewardsmith.customization.residual import PairFeatures, fit_head, fit_residual
-from rewardsmith.errors import RewardsmithError
 from rewardsmith.evaluation.calibrated import Halves, LengthEffect, Reading
 from rewardsmith.evaluation.calibration import squared_calibration_error
 from rewardsmith.evaluation.pairs import FloatArray
@@ -36,14 +36,12 @@ from rewardsmith.modeling.embedded import EMBEDDED
 from rewardsmith.modeling.features import FeatureBank
 from rewardsmith.modeling.scoring import progress
 from rewardsmith.modeling.spec import BackboneSpec
-from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.record import Preference
 from rewardsmith.preferences.splitting import hash_share
 from rewardsmith.reporting.calibration import plot_reliability
 from rewardsmith.reporting.format import decimal, decimal_with_interval, difference_with_interval, percent
 from rewardsmith.reporting.tables import Table, to_markdown
 
-DOMAINS = ("academy", "business", "entertainment", "literature")
 FOLDS = 5
 GENERAL_RIDGE, RIDGE, RETENTION = 0.3, 0.03, 3.0
 """Chosen by accuracy alone, the first in a look at the same helpful pairs, the others as `customize` tries them."""
@@ -79,7 +77,7 @@ class Outcome(NamedTuple):
 
 
 def calibration(
-    data: Annotated[Path, typer.Option(help="Folder with the preference files.")] = _ROOT / "../shared/data",
+    data: Annotated[Path, typer.Option(help="Folder with the preference files.")] = FOLDER,
     page: Annotated[Path, typer.Option(help="The page that is written.")] = _ROOT / "docs/results/calibration.md",
     picture: Annotated[Path, typer.Option(help="The plot.")] = _ROOT / "docs/images/calibration.png",
     depth: Annotated[int, typer.Option(help="Layers kept of the embedded model.")] = 12,
@@ -92,8 +90,8 @@ def calibration(
     console = Console(stderr=True)
     torch.manual_seed(0)  # of the head that is drawn and never used: the kept features are known by all weights
     bank = FeatureBank(build_reward_model(BackboneSpec(model=EMBEDDED, depth=depth, max_length=384)).eval())
-    helpful = _ranking(data / "helpful.json")
-    custom = _ranking(data / "domain_specific_preference.json")
+    helpful = ranking(data / "helpful.json")
+    custom = ranking(data / "domain_specific_preference.json")
     with progress(console, "features", len(helpful) + len(custom)) as advance:
         bank.fill([*helpful, *custom], advance)
     runs: dict[int, dict[str, Outcome]] = {}
@@ -198,10 +196,6 @@ def _learnt(k: int) -> set[int]:
 def _in_folds(preferences: Sequence[Preference], seed: int, wanted: set[int]) -> list[Preference]:
     """Those of some folds, drawn by prompt."""
     return [p for p in preferences if int(FOLDS * hash_share(f"{seed}\0{p.prompt_key()}")) in wanted]
-
-
-def _ranking(path: Path) -> list[Preference]:
-    return [p for p in load_preferences(str(path)).preferences if p.pairs()]
 
 
 def _pairs(bank: FeatureBank, preferences: Sequence[Preference]) -> PairFeatures:
@@ -376,8 +370,4 @@ pairs are the same in each."""
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(calibration)
-    except RewardsmithError as error:
-        print(f"experiments: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_experiment(calibration)

@@ -17,7 +17,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from experiments.command import run_experiment
 from experiments.provenance import commit
+from experiments.real_data import DOMAINS, FOLDER
 from rewardsmith.cli.collect import app as collect_app
 from rewardsmith.collection.result import CollectionResult, load_collection
 from rewardsmith.evaluation.evaluate import summarise_models
@@ -32,14 +34,13 @@ from rewardsmith.reporting.format import count, difference_with_interval, percen
 from rewardsmith.training.recipe_file import parse_recipe
 from rewardsmith.training.run import run_recipe
 
-DOMAINS = ("academy", "business", "entertainment", "literature")
 ASKING = ("--domains", ",".join(DOMAINS), "--plain", "--words", "30-150", "--askings", "3")
 TEACHERS = {"collected": "the 135M model's answers", "taught": "DSP's own answers to the same queries"}
 _ROOT = Path(__file__).parent.parent
 
 
 def collection(
-    data: Annotated[Path, typer.Option(help="Folder with the preference files.")] = _ROOT / "../shared/data",
+    data: Annotated[Path, typer.Option(help="Folder with the preference files.")] = FOLDER,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = _ROOT / "runs/collection",
     page: Annotated[Path, typer.Option(help="The page that is written.")] = _ROOT / "docs/results/collection.md",
     depth: Annotated[int, typer.Option(help="Layers of the reward models.")] = 12,
@@ -233,4 +234,4 @@ What the audit says of them:
 """
 
 if __name__ == "__main__":
-    typer.run(collection)
+    run_experiment(collection)

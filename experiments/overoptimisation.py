@@ -7,11 +7,9 @@ Responses, features and `customize` runs are kept, so that an interrupted experi
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -20,14 +18,15 @@ import torch
 import typer
 from rich.console import Console
 
-from experiments.provenance import commit
+from experiments.command import run_experiment
+from experiments.provenance import commit, versions
+from experiments.real_data import DOMAINS, FOLDER, GENERAL_SETS, ranking
 from rewardsmith import customize
 from rewardsmith.collection.answerers.making import LocalAnswerer
 from rewardsmith.collection.best_of_n import SampleOptions, Samples, lengths, sample_responses
 from rewardsmith.collection.queries import Query
 from rewardsmith.customization.parts import CUSTOM
 from rewardsmith.customization.residual import PairFeatures, fit_head
-from rewardsmith.errors import RewardsmithError
 from rewardsmith.evaluation.best_of_n import gains
 from rewardsmith.evaluation.budget import Question
 from rewardsmith.evaluation.customization import NO_METHOD, Customization
@@ -42,7 +41,6 @@ from rewardsmith.modeling.features import FeatureBank
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.modeling.scoring import progress
 from rewardsmith.modeling.spec import BackboneSpec
-from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.record import Preference, content_hash
 from rewardsmith.preferences.splitting import hash_share
 from rewardsmith.preferences.writing import write_preferences
@@ -50,11 +48,9 @@ from rewardsmith.reporting.best_of_n import best_of_n_table, plot_best_of_n
 from rewardsmith.reporting.format import decimal, decimal_with_interval, percent, signed_percent
 from rewardsmith.reporting.tables import Table, to_markdown
 
-DOMAINS = ("academy", "business", "entertainment", "literature")
 QUERIES, GIVEN = 40, 80
 """DSP queries that the policy answers, and others whose preferences a proxy is given: `customize` learns from three
 fifths of them, a tenth of all, and chooses and tests by the rest."""
-SETS = ("helpful", "harmless", "webgpt")
 UNSEEN, SEEN = 1150, 150
 """General preferences to prove with, and to be held to: on prompts that the general model was not, and was, trained
 on."""
@@ -101,7 +97,7 @@ class Outcome(NamedTuple):
 
 def overoptimisation(
     general: Annotated[Path, typer.Option(help="The general reward model; its head is linear.")],
-    data: Annotated[Path, typer.Option(help="Folder with the preference files.")] = _ROOT / "../shared/data",
+    data: Annotated[Path, typer.Option(help="Folder with the preference files.")] = FOLDER,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = _ROOT / "runs/overoptimisation",
     page: Annotated[Path, typer.Option(help="The page written.")] = _ROOT / "docs/results/overoptimisation.md",
     picture: Annotated[Path, typer.Option(help="The plot.")] = _ROOT / "docs/images/overoptimisation.png",
@@ -160,7 +156,7 @@ def _outcome(
 
 def read_preferences(data: Path, seed: int) -> Preferences:
     """The DSP preferences by query: no query that the policy is asked was learnt from by anyone."""
-    every = [p for p in load_preferences(str(data / "domain_specific_preference.json")).preferences if p.pairs()]
+    every = ranking(data / "domain_specific_preference.json")
     keys = sorted({p.prompt_key() for p in every}, key=lambda key: hash_share(f"{seed}\0{key}"))
     # Drawn anew: `customize` splits by the hash above, and the next in its order would all fall into one part.
     others = sorted(keys[QUERIES:], key=lambda key: hash_share(f"given\0{seed}\0{key}"))
@@ -229,13 +225,13 @@ def write_data(preferences: Preferences, general: Path, data: Path, out: Path) -
     if folder.is_dir():
         return
     seen = set(RewardModel.from_pretrained(str(general)).info.trained_on)
-    pool = [(name, p) for name in SETS for p in _ranking(data / f"{name}.json")]
+    pool = [(name, p) for name in GENERAL_SETS for p in ranking(data / f"{name}.json")]
     pool.sort(key=lambda item: hash_share(item[1].prompt_key()))
     known = [content_hash(p.prompt_key()) in seen for _, p in pool]
     chosen = [item for item, old in zip(pool, known, strict=True) if not old][:UNSEEN]
     chosen += [item for item, old in zip(pool, known, strict=True) if old][:SEEN]
     partial.mkdir(parents=True, exist_ok=True)
-    for name in SETS:
+    for name in GENERAL_SETS:
         write_preferences([p for n, p in chosen if n == name], partial / f"{name}.jsonl", overwrite=True)
     for domain in DOMAINS:
         write_preferences(
@@ -253,7 +249,7 @@ def customised(domain: str, points: float, general: Path, out: Path, seed: int, 
         str(general),
         str(out / "data" / f"{domain}.jsonl"),
         domain,
-        {name: str(out / "data" / f"{name}.jsonl") for name in SETS},
+        {name: str(out / "data" / f"{name}.jsonl") for name in GENERAL_SETS},
         Question.parse([f"{points:g}"]),
         out / run,
         method="head" if points == 100 else "anchored",
@@ -276,10 +272,6 @@ def _change_of_head(general: RewardModel, run: Path) -> FloatArray:
 def _rewards(bank: FeatureBank, records: Sequence[Preference], head: FloatArray) -> list[FloatArray]:
     """Of the general model with `head` added to its own."""
     return [rewards + features @ head for features, rewards in bank.of(records)]
-
-
-def _ranking(path: Path) -> list[Preference]:
-    return [p for p in load_preferences(str(path)).preferences if p.pairs()]
 
 
 def _accuracy(preferences: Sequence[Preference], rewards: Sequence[FloatArray]) -> float | None:
@@ -321,7 +313,6 @@ def _page(
     seed: int,
     seconds: float,
 ) -> str:
-    versions = ", ".join(f"{name} {version(name)}" for name in ("rewardsmith", "torch", "transformers"))
     runs = [run for o in outcomes.values() for run in o.runs.values()]
     certify = {name: parts["certify"] for name, parts in runs[0].parts.items() if "certify" in parts}
     queries = " / ".join(str(n) for n in runs[0].parts[CUSTOM].values())
@@ -343,12 +334,12 @@ def _page(
         "## The models\n\n" + to_markdown(_models_table(outcomes, golds)) + "\n" + _MODELS,
         "## How\n\n"
         f"- `python -m experiments.overoptimisation --general MODEL --seed {seed} --budget {budget:g}`; "
-        f"commit {commit()}, {datetime.now(UTC):%Y-%m-%d}; {versions}; {seconds / 60:.0f} minutes on a shared core; "
+        f"commit {commit()}, {datetime.now(UTC):%Y-%m-%d}; {versions()}; {seconds / 60:.0f} minutes on a shared core; "
         "what was kept of an earlier run was not made again: from nothing it is some 25 minutes of one core.\n"
         f"- Policy: the embedded model (SmolLM2-135M-Instruct), temperature 1, {len(samples.records)} held-out DSP "
         f"queries, 32 responses each, at most 80 tokens ({percent(samples.cut)} % were cut there).\n"
-        f"- Data: `domain_specific_preference.json` (DSP) and {', '.join(f'`{n}.json`' for n in SETS)}. Prompts to "
-        f"prove with: {sizes}; confidence 95 %. A proxy's queries, train / choose / test: {queries}.\n"
+        f"- Data: `domain_specific_preference.json` (DSP) and {', '.join(f'`{n}.json`' for n in GENERAL_SETS)}. "
+        f"Prompts to prove with: {sizes}; confidence 95 %. A proxy's queries, train / choose / test: {queries}.\n"
         f"- MODEL: {model.info.provenance.get('backbone')}, {model.info.depth or 'all'} layers, {model.info.pooling} "
         f"pooling, {model.info.head} head, trained on {len(model.info.trained_on)} prompts of these sets.\n"
         "- Gold models: all 30 layers, frozen, last token, bfloat16; a linear head on all preferences of the domain "
@@ -445,8 +436,4 @@ gold is over the policy's responses, within queries. The change of general accur
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(overoptimisation)
-    except RewardsmithError as error:
-        print(f"experiments: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_experiment(overoptimisation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +12,10 @@ from rich.console import Console
 
 from experiments.budget import cross, efficiency, front, stages, tastes, unseen
 from experiments.budget.bench import Bench
+from experiments.command import run_experiment
 from experiments.provenance import commit, versions
-from rewardsmith.errors import RewardsmithError, UserError
+from experiments.real_data import FOLDER
+from rewardsmith.errors import UserError
 from rewardsmith.files import write_whole
 
 PIECES = {
@@ -30,7 +31,7 @@ _ROOT = Path(__file__).parent.parent.parent
 
 def budget(
     general: Annotated[str, typer.Option(help="The general reward model.")],
-    data: Annotated[Path, typer.Option(help="Folder with the preference files.")] = _ROOT / "../shared/data",
+    data: Annotated[Path, typer.Option(help="Folder with the preference files.")] = FOLDER,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = _ROOT / "runs/budget",
     page: Annotated[Path, typer.Option(help="The page that is written.")] = _ROOT / "docs/results/budget.md",
     pieces: Annotated[list[str] | None, typer.Option("--piece", help="One or several; default: all.")] = None,
@@ -82,8 +83,4 @@ custom accuracy of 68.7 and 75.6 %. The methods that train the backbone were not
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(budget)
-    except RewardsmithError as error:
-        print(f"experiments: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_experiment(budget)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from experiments.real_data import GENERAL_SETS
 from rewardsmith import customize
 from rewardsmith.customization.gating import mean_columns
 from rewardsmith.evaluation.budget import Question
@@ -22,9 +23,6 @@ from rewardsmith.preferences.candidates import of_domain
 from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.record import Preference
 from rewardsmith.preferences.writing import write_preferences
-
-DOMAINS = ("academy", "business", "entertainment", "literature")
-GENERAL = ("helpful", "harmless", "webgpt")
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Bench:
 
     def general_sets(self, without: str | None = None) -> dict[str, str]:
         """The general preferences by name."""
-        return {name: self.file(name) for name in GENERAL if name != without}
+        return {name: self.file(name) for name in GENERAL_SETS if name != without}
 
     def of(self, path: str, domain: str) -> list[Preference]:
         """A domain's preferences that rank something."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.budget.bench import DOMAINS, Bench, rewards_of
+from experiments.budget.bench import Bench, rewards_of
 from experiments.budget.front import POINTS, runs_at
+from experiments.real_data import DOMAINS
 from rewardsmith.customization.customize import read_parts
 from rewardsmith.customization.parts import TEST
 from rewardsmith.evaluation.budget import interval_of

@@ -6,7 +6,8 @@ from collections import defaultdict
 
 import numpy as np
 
-from experiments.budget.bench import DOMAINS, Bench
+from experiments.budget.bench import Bench
+from experiments.real_data import DOMAINS
 from rewardsmith.evaluation.customization import NO_METHOD, Customization
 from rewardsmith.preferences.mixing import take_preferences
 from rewardsmith.preferences.reading import load_preferences

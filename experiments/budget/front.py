@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.budget.bench import DOMAINS, Bench
+from experiments.budget.bench import Bench
+from experiments.real_data import DOMAINS
 from rewardsmith.evaluation.customization import Candidate, Customization
 from rewardsmith.reporting import style
 from rewardsmith.reporting.format import decimal, difference_with_interval, percent, signed_percent
@@ -33,19 +34,17 @@ class Place(NamedTuple):
 def section(bench: Bench) -> str:
     """Runs what is missing, and tells of all of it."""
     parts = ["## (a) What a budget keeps, and the front of all methods"]
-    every: list[Customization] = []
-    for points in POINTS:
-        runs = runs_at(bench, points)
-        every += runs.values()
+    by_budget = {points: runs_at(bench, points) for points in POINTS}
+    for points, runs in by_budget.items():
         parts += [
             f"### {points:g} points",
             to_markdown(runs_table("domain", runs)),
             summary(points, list(runs.values())),
         ]
-    first = next(iter(every))
-    found = places(runs_at(bench, POINTS[0]).values())
+    every = [run for runs in by_budget.values() for run in runs.values()]
+    found = places(by_budget[POINTS[0]].values())
     picture = plot_front(found, POINTS, bench.images / "budget_front.png")
-    sizes = "; ".join(f"{name} {' / '.join(str(n) for n in parts.values())}" for name, parts in first.parts.items())
+    sizes = "; ".join(f"{name} {' / '.join(str(n) for n in parts.values())}" for name, parts in every[0].parts.items())
     parts += [
         "### Every method",
         "Each method's path on the choosing parts, mean over the runs; where a method has several paths (ridges, "
@@ -60,7 +59,7 @@ def section(bench: Bench) -> str:
 
 
 def runs_at(bench: Bench, points: float) -> Runs:
-    """A run for every seed and domain; the trained models of a seed are shared by its runs."""
+    """A run for every seed and domain."""
     return {
         (domain, seed): bench.customised(
             f"front/{domain}-{points:g}-{seed}",

@@ -7,7 +7,6 @@ schedule. What is not in the train part stays unseen, for customisations to choo
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -17,10 +16,10 @@ import torch
 import typer
 from rich.console import Console
 
-from experiments.budget.bench import GENERAL
+from experiments.command import run_experiment
+from experiments.real_data import FOLDER, GENERAL_SETS, ranking
 from rewardsmith.customization.gating import fit_logits
 from rewardsmith.customization.residual import PairFeatures, fit_head
-from rewardsmith.errors import RewardsmithError
 from rewardsmith.evaluation.budget import interval_of
 from rewardsmith.evaluation.pairs import FloatArray
 from rewardsmith.modeling.building import build_reward_model
@@ -30,7 +29,6 @@ from rewardsmith.modeling.heads import MixtureHead
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.modeling.scoring import progress
 from rewardsmith.modeling.spec import BackboneSpec
-from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.record import Preference, content_hash
 from rewardsmith.preferences.splitting import split_preferences
 from rewardsmith.reporting.format import percent_with_interval
@@ -41,24 +39,23 @@ RIDGE = 30.0
 """Chosen on the validation part, from 3, 10 and 30."""
 GATE_PENALTY, GATE_SHARPNESS = 100.0, 3.0
 """The gate's logits are multiplied: between two responses it should not differ, since experts' levels do."""
-_ROOT = Path(__file__).parent.parent.parent
 
 
 def general(
     out: Annotated[Path, typer.Option(help="Folder of the model.")],
-    data: Annotated[Path, typer.Option(help="Folder with the preference files.")] = _ROOT / "../shared/data",
+    data: Annotated[Path, typer.Option(help="Folder with the preference files.")] = FOLDER,
     test: Annotated[bool, typer.Option("--test", help="Open the test part too.")] = False,
 ) -> None:
     """Fits the general model and says how it does on what it did not learn from."""
     console = Console(stderr=True)
-    sets = {name: _split(data / f"{name}.json") for name in GENERAL}
+    sets = {name: _split(data / f"{name}.json") for name in GENERAL_SETS}
     spec = BackboneSpec(
         model=EMBEDDED,
         depth=DEPTH,
         pooling="mean",
         layers=LAYERS,
         head="mixture",
-        experts=list(GENERAL),
+        experts=list(GENERAL_SETS),
         precision="bfloat16",
     )
     torch.manual_seed(0)  # the head's first weights, which the kept features are filed under
@@ -108,8 +105,7 @@ def fit_heads(model: RewardModel, bank: FeatureBank, train: dict[str, list[Prefe
 
 
 def _split(file: Path) -> dict[str, list[Preference]]:
-    read = [p for p in load_preferences(file).preferences if p.pairs()]
-    return split_preferences(read, SHARES, seed=0)
+    return split_preferences(ranking(file), SHARES, seed=0)
 
 
 def _correct(model: RewardModel, preferences: list[Preference]) -> FloatArray:
@@ -119,8 +115,4 @@ def _correct(model: RewardModel, preferences: list[Preference]) -> FloatArray:
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(general)
-    except RewardsmithError as error:
-        print(f"experiments: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    run_experiment(general)

@@ -14,7 +14,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from scipy import stats
 
-from experiments.budget.bench import DOMAINS, GENERAL, Bench
+from experiments.budget.bench import Bench
+from experiments.real_data import DOMAINS, GENERAL_SETS
 from rewardsmith.evaluation.result import load_result
 from rewardsmith.evaluation.statistics import Interval
 from rewardsmith.preferences.reading import load_preferences
@@ -98,7 +99,7 @@ def _outcome(bench: Bench, setting: Setting, seed: int) -> Outcome:
         shutil.rmtree(folder / "models")
     models = {model.model: model for model in load_result(folder / "result.json").models}
     own = [models[d].sets["dsp"].domains[d].accuracy for d in DOMAINS]
-    general = [models[d].sets[name].accuracy for d in DOMAINS for name in GENERAL]
+    general = [models[d].sets[name].accuracy for d in DOMAINS for name in GENERAL_SETS]
     return Outcome(setting, _mean(own), _mean(general))
 
 
@@ -110,7 +111,7 @@ def _recipe(bench: Bench, setting: Setting, seed: int) -> Recipe:
     """The run as a recipe."""
     queries = sorted({p.prompt_key() for p in bench.of(bench.dsp, DOMAINS[0])}, key=hash_share)[:QUERIES]
     dsp = [p for p in load_preferences(bench.dsp).preferences if p.prompt_key() in set(queries)]
-    data: dict[str, Any] = {name: {"path": bench.file(name), "limit": GENERAL_PREFERENCES} for name in GENERAL}
+    data: dict[str, Any] = {name: {"path": bench.file(name), "limit": GENERAL_PREFERENCES} for name in GENERAL_SETS}
     data["dsp"] = {"path": bench.written(dsp, f"dsp-{QUERIES}")}
     common: dict[str, Any] = {
         "batch_size": 16,
@@ -120,7 +121,7 @@ def _recipe(bench: Bench, setting: Setting, seed: int) -> Recipe:
         "evaluations": 0,
     }
     ranking = common | {"head_learning_rate": 1e-3}
-    sets = list(GENERAL) if setting.enrichment == "general stage" else [GENERAL[0]]
+    sets = list(GENERAL_SETS) if setting.enrichment == "general stage" else [GENERAL_SETS[0]]
     stages: list[dict[str, Any]] = []
     if setting.structure.startswith("base"):
         stages.append(
@@ -132,7 +133,7 @@ def _recipe(bench: Bench, setting: Setting, seed: int) -> Recipe:
     custom = {"stage": "custom", "sets": ["dsp"], "joint": True, "epochs": 2, "learning_rate": 1e-4, **ranking}
     custom["losses"] = {"imitation": IMITATION if setting.imitate_custom else 0.0}
     if setting.enrichment == "custom stage":
-        custom["enrichment"] = {"sets": list(GENERAL), "share": 0.5}
+        custom["enrichment"] = {"sets": list(GENERAL_SETS), "share": 0.5}
     return Recipe.model_validate(
         {
             "name": setting.name,
@@ -140,7 +141,7 @@ def _recipe(bench: Bench, setting: Setting, seed: int) -> Recipe:
             "backbone": {"model": "embedded", "depth": DEPTH},
             "data": data,
             "stages": [*stages, custom],
-            "evaluation": {"sets": [*GENERAL, "dsp"], "part": "test", "baselines": False},
+            "evaluation": {"sets": [*GENERAL_SETS, "dsp"], "part": "test", "baselines": False},
         }
     )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from experiments.budget.bench import Bench
 from experiments.budget.front import runs_table
+from experiments.real_data import ranking
 from rewardsmith.preferences.mixing import take_preferences
-from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.reporting.tables import to_markdown
 
 TASTES = ("qa_feedback", "xstest", "creative_writing")
@@ -18,7 +18,7 @@ def section(bench: Bench) -> str:
     """Runs what is missing, and tells of all of it."""
     runs = {}
     for taste in TASTES:
-        read = [p for p in load_preferences(bench.file(taste)).preferences if p.pairs()]
+        read = ranking(bench.file(taste))
         custom = bench.written(take_preferences(read, min(MOST, len(read))), taste)
         for seed in bench.seeds:
             runs[taste, seed] = bench.customised(

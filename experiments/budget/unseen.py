@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from experiments.budget.bench import DOMAINS, GENERAL, Bench, rewards_of
+from experiments.budget.bench import Bench, rewards_of
+from experiments.real_data import DOMAINS, GENERAL_SETS
 from rewardsmith.customization.customize import read_parts
 from rewardsmith.customization.parts import CERTIFY, CHOOSE, TEST
 from rewardsmith.evaluation.budget import interval_of, prompt_differences
@@ -27,7 +28,7 @@ def section(bench: Bench) -> str:
     bank = FeatureBank(start)
     seed = bench.seeds[0]
     rows = []
-    for left in GENERAL:
+    for left in GENERAL_SETS:
         parts = read_parts(start, bench.dsp, DOMAINS[0], bench.general_sets(), seed).general[left]
         unseen = [p for part in (CHOOSE, CERTIFY, TEST) for p in parts[part]]
         for method in METHODS:
