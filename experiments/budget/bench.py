@@ -109,9 +109,10 @@ class Bench:
         if info is None:
             return self.general
         stages = ", ".join(info.provenance.get("stages", []))
+        how = f"trained by the stages {stages}" if stages else "fitted"
         return (
             f"{info.provenance.get('backbone')}, {info.depth or 'all'} layers, {info.pooling} pooling, {info.head} "
-            f"head, trained by the stages {stages} on {len(info.trained_on)} prompts"
+            f"head, {how} on {len(info.trained_on)} prompts"
         )
 
 
