@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,14 @@ def queries(tmp_path: Path) -> Path:
     file = tmp_path / "queries.txt"
     file.write_text("".join(f"What can one do with the number {k}?\n" for k in range(6)))
     return file
+
+
+@pytest.fixture
+def ask_locally(queries: Path, make_backbone: Callable[..., Path]) -> Callable[[Path], list[Any]]:
+    """The command that asks a tiny local model and writes to a folder."""
+    folder = make_backbone("llama", settings={"max_position_embeddings": 1024})
+    ask = ["collect", queries, "--domains", "concise,children", "--words", "1-8", "--no-filter"]
+    return lambda out: [*ask, "--model", f"local:{folder}", "--out", out]
 
 
 def error_of(outcome: Any, code: int) -> str:
@@ -82,44 +91,19 @@ def test_a_pilot_says_what_all_would_take(cli: Cli, server: ChatServer, queries:
     assert json.loads((tmp_path / "out/result.json").read_text())["records"] == 12
 
 
-def test_a_local_model(cli: Cli, queries: Path, tmp_path: Path, make_backbone: Callable[..., Path]) -> None:
-    folder = make_backbone("llama", settings={"max_position_embeddings": 1024})
-    ask = [
-        "collect",
-        queries,
-        "--domains",
-        "concise,children",
-        "--words",
-        "1-8",
-        "--no-filter",
-        "--out",
-        tmp_path / "o",
-    ]
-    done = cli(*ask, "--model", f"local:{folder}")
+def test_a_local_model(cli: Cli, tmp_path: Path, ask_locally: Callable[[Path], list[Any]]) -> None:
+    done = cli(*ask_locally(tmp_path / "o"))
     assert done.code == 0, done.err
     first = (tmp_path / "o/preferences.jsonl").read_text()
-    ask[-1] = tmp_path / "again"
-    assert cli(*ask, "--model", f"local:{folder}").code == 0
+    assert cli(*ask_locally(tmp_path / "again")).code == 0
     assert (tmp_path / "again/preferences.jsonl").read_text() == first
 
 
 def test_a_query_too_long_for_a_local_model_stops_no_other(
-    cli: Cli, queries: Path, tmp_path: Path, make_backbone: Callable[..., Path]
+    cli: Cli, queries: Path, tmp_path: Path, ask_locally: Callable[[Path], list[Any]]
 ) -> None:
-    folder = make_backbone("llama", settings={"max_position_embeddings": 1024})
     queries.write_text("What is rain?\n" + "very " * 3000 + "long?\nWhat is snow?\n")
-    ask = [
-        "collect",
-        queries,
-        "--domains",
-        "concise,children",
-        "--words",
-        "1-8",
-        "--no-filter",
-        "--out",
-        tmp_path / "o",
-    ]
-    line = error_of(cli(*ask, "--model", f"local:{folder}"), 1)
+    line = error_of(cli(*ask_locally(tmp_path / "o")), 1)
     assert "2 requests are still owed" in line and "leaves no room" in line
     assert len((tmp_path / "o/preferences.jsonl").read_text().splitlines()) == 4
 
@@ -238,7 +222,8 @@ def test_interrupting_leaves_a_collection_that_goes_on(server: ChatServer, queri
         [sys.executable, "-m", "rewardsmith.cli.app", *ask], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     while len(server.answered) < 2:
-        assert process.poll() is None
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
     assert process.returncode == 130 and "Traceback" not in err, err
