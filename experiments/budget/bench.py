@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 
@@ -129,3 +130,15 @@ def rewards_of(model: RewardModel, bank: FeatureBank, preferences: Sequence[Pref
                 rewards = apply_linear(model.last_layer, pooled)
         found.append(rewards[:, 0].tolist())
     return found
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """The mean and its standard error; NaN for one value."""
+    known = np.array(values)
+    error = known.std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else np.nan
+    return float(known.mean()), float(error)
+
+
+def points_with_error(value: tuple[float, float]) -> str:
+    """`+1.2 ± 0.4`, in points."""
+    return f"{100 * value[0]:+.1f} ± {100 * value[1]:.1f}"

@@ -53,8 +53,7 @@ def _correct(model: RewardModel, bank: FeatureBank, sets: dict[str, list[Prefere
     for name, preferences in sets.items():
         rewards = rewards_of(model, bank, preferences)
         table = pair_table([ScoredPreference.of(p, r) for p, r in zip(preferences, rewards, strict=True)])
-        right, prompts = correctness(table.margins), np.unique(table.prompts, return_inverse=True)[1]
-        found[name] = np.bincount(prompts, right) / np.bincount(prompts)
+        found[name] = np.bincount(table.prompts, correctness(table.margins)) / np.bincount(table.prompts)
     return found
 
 

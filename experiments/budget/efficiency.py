@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from experiments.budget.bench import Bench
+from experiments.budget.bench import Bench, mean_and_error, points_with_error
 from experiments.real_data import DOMAINS
 from rewardsmith.evaluation.customization import NO_METHOD, Customization
 from rewardsmith.preferences.mixing import take_preferences
@@ -78,6 +78,4 @@ def _custom(bench: Bench, domain: str, size: int | None) -> str:
 
 
 def _mean(values: list[float | None]) -> str:
-    known = np.array([v for v in values if v is not None])
-    error = known.std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else float("nan")
-    return f"{100 * known.mean():+.1f} ± {100 * error:.1f}"
+    return points_with_error(mean_and_error([v for v in values if v is not None]))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.budget.bench import Bench
+from experiments.budget.bench import Bench, mean_and_error, points_with_error
 from experiments.real_data import DOMAINS
 from rewardsmith.evaluation.customization import Candidate, Customization
 from rewardsmith.reporting import style
@@ -122,26 +122,16 @@ def places(runs: Iterable[Customization]) -> list[Place]:
         Place(
             method,
             strength,
-            _mean([c.custom for c in g] for g in groups),
-            _mean([c.general for c in g] for g in groups),
+            mean_and_error([float(np.mean([c.custom for c in g])) for g in groups]),
+            mean_and_error([float(np.mean([c.general for c in g])) for g in groups]),
         )
         for (method, strength), groups in found.items()
     ]
 
 
-def _mean(groups: Iterable[list[float]]) -> tuple[float, float]:
-    """Mean over runs, each the mean of its paths, and its standard error."""
-    means = np.array([np.mean(g) for g in groups])
-    return float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means))) if len(means) > 1 else float("nan")
-
-
 def _methods(found: Sequence[Place]) -> Table:
-    rows = [(p.method, f"{p.strength:g}", _with_error(p.custom), _with_error(p.general)) for p in found]
+    rows = [(p.method, f"{p.strength:g}", points_with_error(p.custom), points_with_error(p.general)) for p in found]
     return Table("", ("method", "strength", "custom gain ± s.e.", "general ± s.e."), tuple(rows))
-
-
-def _with_error(value: tuple[float, float]) -> str:
-    return f"{100 * value[0]:+.1f} ± {100 * value[1]:.1f}"
 
 
 def plot_front(found: Sequence[Place], budgets: Sequence[float], path: Path) -> Path:
