@@ -43,6 +43,10 @@ def bench(
     with_accuracy: Annotated[
         bool, typer.Option("--with-accuracy", help="Trains four domains both ways (hours on a CPU), compares accuracy.")
     ] = False,
+    bf16: Annotated[
+        bool,
+        typer.Option("--bf16", help="Trains under bfloat16 autocast on a CPU too: TRL's default, fast where it has AVX512-BF16."),
+    ] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Prints the top operators of one of our steps.")] = False,
 ) -> None:
     """Measures speed against the peers' packages and writes docs/results/speed.md, speed.json and the picture."""
@@ -59,7 +63,7 @@ def bench(
     gc.freeze()
     report = Report(out or _ROOT / ("runs/bench" if tiny else "docs"))
     with tempfile.TemporaryDirectory() as scratch:
-        setting = Setting(data, Path(scratch), repeats, threads, device.value, tiny)
+        setting = Setting(data, Path(scratch), repeats, threads, device.value, tiny, bf16)
         if profile:
             from benchmarks.profiling import profile_step
 

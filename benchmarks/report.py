@@ -139,7 +139,8 @@ def _circumstances(setting: Setting, figure: str) -> dict[str, Any]:
 
 def _command(setting: Setting) -> str:
     options = [f"--repeats {setting.repeats}", f"--threads {setting.threads}", f"--device {setting.device}"]
-    return " ".join(["python -m benchmarks", *options, *(["--tiny"] if setting.tiny else [])])
+    flags = [*(["--tiny"] if setting.tiny else []), *(["--bf16"] if setting.autocast else [])]
+    return " ".join(["python -m benchmarks", *options, *flags])
 
 
 def _commit(setting: Setting) -> str | None:

@@ -40,16 +40,18 @@ class Setting:
     device: str = "cpu"
     tiny: bool = False
     """A tiny random network on made-up preferences: to try the code, not to measure."""
+    autocast: bool = False
+    """Train under bfloat16 autocast on a CPU too."""
 
     @property
     def bf16(self) -> bool:
-        """Whether all sides train under bfloat16 autocast: on a GPU."""
-        return self.device == "cuda"
+        """Whether all sides train under bfloat16 autocast: always on a GPU."""
+        return self.autocast or self.device == "cuda"
 
     @property
     def precision(self) -> Precision:
         """Of the weights, where nothing is trained."""
-        return "bfloat16" if self.bf16 else "float32"
+        return "bfloat16" if self.device == "cuda" else "float32"
 
     def size(self, real: int, small: int) -> int:
         """A number of something, real or for a try."""
