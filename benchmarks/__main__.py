@@ -45,7 +45,7 @@ def bench(
     ] = False,
     bf16: Annotated[
         bool,
-        typer.Option("--bf16", help="Trains under bfloat16 autocast on a CPU too: TRL's default, fast where it has AVX512-BF16."),
+        typer.Option("--bf16", help="Trains under bfloat16 autocast, TRL's own default, on a CPU too."),
     ] = False,
     profile: Annotated[bool, typer.Option("--profile", help="Prints the top operators of one of our steps.")] = False,
 ) -> None:
