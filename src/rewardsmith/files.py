@@ -1,7 +1,8 @@
-"""Files that are whole or not there, lines that are whole or cut off again, and YAML with the line of its fault."""
+"""Files that are whole or not there, lines that are whole or cut off again, and what is said of damaged ones."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from rewardsmith.errors import DataError
+from rewardsmith.errors import DataError, OutputExistsError
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -39,3 +40,17 @@ def read_yaml(path: Path) -> Any:
         raise DataError(f"{path}{line}: is not valid YAML ({error.problem}); mend it there") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
+
+
+def read_kept(path: Path, keys: Iterable[str]) -> dict[str, Any]:
+    """What a run keeps of itself, an object with at least these keys. Raises OutputExistsError where it is damaged."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(kept, dict) and all(isinstance(kept.get(key), dict) for key in keys):
+            return kept
+    except ValueError:  # also what is not UTF-8
+        pass
+    raise OutputExistsError(
+        f"{path} is damaged, so that nothing can go on from it; start the run anew with --overwrite, or name another "
+        "folder with --out"
+    )

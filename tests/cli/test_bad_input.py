@@ -70,6 +70,11 @@ def test_a_bad_file(cli: Cli, bad: tuple[Path, str], command: str, model: Path, 
     assert not list(out.iterdir()) and path.read_bytes() == before
 
 
+def test_an_empty_folder(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "data" / "inner").mkdir(parents=True)
+    _one_line(cli("inspect", tmp_path / "data"), "the folder is empty; name a file, or a folder of Parquet")
+
+
 def test_skipping_counts_what_is_left_out(cli: Cli, tmp_path: Path, model: Path) -> None:
     path = tmp_path / "some.jsonl"
     path.write_bytes(BAD_FILES["torn"][0] + json.dumps(GOOD | {"scores": ["x", 0]}).encode())

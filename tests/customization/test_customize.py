@@ -214,6 +214,10 @@ def test_changed_options_are_refused_by_name(run: Callable[..., Any], files: dic
     with pytest.raises(OutputExistsError, match="--general-preferences short"):
         run(["60"], general_preferences={"kind": files["kind"]})
     assert run(["50"], overwrite=True).budget == 50
+    (tmp_path / "run" / "run.json").write_bytes(b'{"options": {"\xff')
+    with pytest.raises(OutputExistsError, match=r"run\.json is damaged.*--overwrite"):
+        run(["50"])
+    assert run(["50"], overwrite=True).budget == 50
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter.txt").write_text("mine")
     for overwrite in (False, True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rewardsmith.cli.app import main
 from rewardsmith.customization.customize import read_parts
 from rewardsmith.customization.parts import TEST
 from rewardsmith.customization.reference import FEWEST, ShiftCheck
@@ -18,6 +20,7 @@ from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.modeling.scoring import ModelScorer
 from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.record import Preference
+from rewardsmith.preferences.writing import write_preferences
 
 
 def pairs(prompt: str, chosen: str, rejected: str, numbers: Sequence[int]) -> list[Preference]:
@@ -52,7 +55,12 @@ def remarks(model: Path, sets: dict[str, list[Preference]]) -> list[str]:
 
 
 def test_general_pairs_unlike_the_certified_ones_are_remarked_on(
-    customized: Path, general_model: Path, files: dict[str, str]
+    customized: Path,
+    general_model: Path,
+    files: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     sets = {name: files[name] for name in ("kind", "short")}
     fresh = read_parts(RewardModel.from_pretrained(general_model), files["custom"], "academy", sets, seed=0).of(TEST)
@@ -61,6 +69,14 @@ def test_general_pairs_unlike_the_certified_ones_are_remarked_on(
     found = remarks(customized, {**fresh, "other": OTHER, "turned": turned})
     assert [remark.split("'")[1] for remark in found] == ["other", "turned"]
     assert "it says nothing about them" in found[0] and "AUC of 1.00, p 0.001" in found[0]
+
+    write_preferences(OTHER, tmp_path / "other.jsonl")
+    arguments = ["evaluate", "--quiet", "-m", str(customized), "-d", str(tmp_path / "other.jsonl"), "--json", "-"]
+    monkeypatch.setattr(sys, "argv", ["rewardsmith", *arguments])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code and json.loads(capsys.readouterr().out)["remarks"] == found[:1]
 
 
 def test_nothing_is_said_of_few_prompts_of_the_own_domain_or_without_a_certificate(

@@ -51,6 +51,15 @@ def test_a_folder_that_holds_no_run_is_never_overwritten(run_tiny: Run, tmp_path
     assert (tmp_path / "run" / "thesis.txt").read_text(encoding="utf-8") == "years of work"
 
 
+@pytest.mark.parametrize("content", ['{"recipe": {', "[]", '{"recipe": {}}', '{"recipe": 1, "data": {}}'])
+def test_a_damaged_record_of_the_run_is_named(run_tiny: Run, tmp_path: Path, content: str) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text(content, encoding="utf-8")
+    with pytest.raises(OutputExistsError, match=r"run\.json is damaged.*--overwrite"):
+        run_tiny(custom=None)
+    assert run_tiny(custom=None, overwrite=True)
+
+
 def test_a_start_that_was_interrupted_can_be_repeated(run_tiny: Run, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json.partial").write_text("{", encoding="utf-8")

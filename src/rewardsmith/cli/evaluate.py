@@ -105,8 +105,12 @@ def evaluate(
     result = evaluate_models(scorers, sets, baselines=baselines, cluster=unit, against=asked)
     for scorer in scorers.values():
         print_notes(scorer.notes, console)
-    for remark in (remark for check in checks for remark in check.remarks()):
+    remarks = [check.remarks() for check in checks]
+    for remark in (remark for found in remarks for remark in found):
         console.print(remark, style="yellow", highlight=False, markup=False)
+    result = result.model_copy(
+        update={"models": [m.model_copy(update={"remarks": r}) for m, r in zip(result.models, remarks, strict=True)]}
+    )
     written = result if len(result.models) > 1 else result.models[0]
     if printed:
         print(written.model_dump_json(indent=2))

@@ -19,7 +19,7 @@ from rewardsmith.customization.choosing import scored_by
 from rewardsmith.errors import OutputExistsError, RewardsmithError, UserError
 from rewardsmith.evaluation.customization import Customization, load_customization
 from rewardsmith.evaluation.scored import ScoredPreference
-from rewardsmith.files import write_whole
+from rewardsmith.files import read_kept, write_whole
 from rewardsmith.preferences.record import Preference, content_hash
 
 
@@ -60,15 +60,16 @@ class CustomizationFolder:
             if self.path.exists() and any(self.path.iterdir()):
                 if not file.is_file():
                     raise OutputExistsError(f"{self.path} exists and holds no customize run; name another with --out")
-                before = json.loads(file.read_text(encoding="utf-8"))["options"]
-                changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-                if not overwrite and changed:
-                    raise OutputExistsError(
-                        f"{self.path} holds a run with other options ({', '.join(changed)}); name another folder with "
-                        "--out, or start it anew with --overwrite"
-                    )
                 if overwrite:
                     shutil.rmtree(self.path)
+                else:
+                    before = read_kept(file, ("options",))["options"]
+                    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+                    if changed:
+                        raise OutputExistsError(
+                            f"{self.path} holds a run with other options ({', '.join(changed)}); name another folder "
+                            "with --out, or start it anew with --overwrite"
+                        )
             self.path.mkdir(parents=True, exist_ok=True)
             write_whole(file, json.dumps({"version": 1, "options": now}, indent=2) + "\n")
         except OSError as error:

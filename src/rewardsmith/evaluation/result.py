@@ -93,6 +93,7 @@ class ModelResult(ResultPart):
     version: Literal[1] = VERSION
     model: str
     sets: dict[str, SetResult]
+    remarks: list[str] = Field(default_factory=list, description="General pairs unlike those of its certificate.")
 
 
 class Comparison(ResultPart):

@@ -46,6 +46,8 @@ def rows_of_folder(folder: Path, split: str | None) -> Iterator[dict[str, Any]]:
     import datasets
 
     where = str(folder)
+    if not any(file.is_file() for file in folder.rglob("*")):
+        raise DataError(f"{where}: the folder is empty; name a file, or a folder of Parquet, JSON or CSV files")
     try:
         if (folder / "state.json").exists() or (folder / "dataset_dict.json").exists():
             found: Any = datasets.load_from_disk(where)

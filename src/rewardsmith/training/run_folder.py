@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rewardsmith.errors import OutputExistsError, RewardsmithError
-from rewardsmith.files import write_whole
+from rewardsmith.files import read_kept, write_whole
 from rewardsmith.modeling.checkpoint import MODELS
 from rewardsmith.modeling.info import FILE_NAME
 from rewardsmith.preferences.record import Preference, content_hash
@@ -94,8 +94,7 @@ class RunFolder:
         if overwrite:
             shutil.rmtree(self.path)
             return None
-        before: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        return before
+        return read_kept(file, ("recipe", "data"))
 
     def _refuse_changes(self, before: dict[str, Any], now: dict[str, Any]) -> None:
         stages = len({key.split(".")[1] for key in before["recipe"] if key.startswith("stages.")})
