@@ -78,6 +78,27 @@ def test_nothing_is_remembered_where_a_layer_below_trains(make_backbone: Callabl
     assert freeze_prefix(model.backbone, 0) is None
 
 
+def test_what_autocast_rounds_is_not_read_in_float32(
+    make_backbone: Callable[..., Path], tiny_preferences: list[Preference]
+) -> None:
+    model = build_reward_model(BackboneSpec(model=str(make_backbone("llama")), max_length=128))
+    freeze_layers(model, 1)
+    model.frozen = freeze_prefix(model.backbone, 1)
+    sequences = model.text.batch([(p.prompt, r) for p in tiny_preferences for r in p.responses])
+    rows = model.layout().rows(sequences, [False] * len(sequences))[0]
+    assert model.frozen is not None
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16):
+            rounded = model.frozen.bottom(**frozen.forward_inputs(rows)).last_hidden_state.float()
+            model.frozen.hidden(rows)
+        exact = model.frozen.bottom(**frozen.forward_inputs(rows)).last_hidden_state
+        model.frozen.hidden(rows)
+    kept = [model.frozen.store.get(block.key) for block in frozen._blocks(rows)]
+    for states, block in zip(kept, frozen._blocks(rows), strict=True):
+        np.testing.assert_array_equal(states, exact[0].numpy()[block.places])
+    assert not torch.equal(rounded, exact)
+
+
 def test_other_weights_have_another_store(make_backbone: Callable[..., Path], own_cache: Path) -> None:
     for change in (0.0, 1.0):
         model = build_reward_model(BackboneSpec(model=str(make_backbone("llama")), max_length=128))

@@ -150,9 +150,12 @@ class _Block(NamedTuple):
 def _blocks(rows: Rows) -> list[_Block]:
     """All tokens in blocks. What two sequences share at their beginning is kept once, in whatever rows they come."""
     tokens, member = rows.input_ids.reshape(-1).cpu().numpy(), rows.member.cpu().numpy()
+    device = rows.input_ids.device.type
+    # What autocast rounds is never taken for what float32 gives.
+    rounding = str(torch.get_autocast_dtype(device)).encode() if torch.is_autocast_enabled(device) else b""
     blocks: dict[tuple[str, int], _Block] = {}
     for places in np.split(member, np.cumsum(np.bincount(rows.owner.cpu().numpy()))[:-1]):
-        digest = hashlib.blake2b(digest_size=16)
+        digest = hashlib.blake2b(rounding, digest_size=16)
         for start in range(0, len(places), _BLOCK):
             block = places[start : start + _BLOCK]
             digest.update(tokens[block].tobytes())
