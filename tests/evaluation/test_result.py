@@ -49,7 +49,7 @@ def test_both_shapes_come_back_as_written(several, tmp_path):
 def test_the_file_keeps_the_contract(several, tmp_path):
     save_result(tmp_path / "one.json", several.models[0])
     data = json.loads((tmp_path / "one.json").read_text())
-    assert list(data) == ["version", "model", "sets"] and data["version"] == 1
+    assert list(data) == ["version", "model", "sets", "remarks"] and data["version"] == 1
     dev = data["sets"]["dev"]
     assert set(dev) >= CONTRACT | {"domains", "calibration", "margins", "mean_domain_accuracy"}
     assert all(set(domain) >= CONTRACT for domain in dev["domains"].values())
