@@ -98,7 +98,7 @@ def _outcome(bench: Bench, setting: Setting, seed: int) -> Outcome:
         run_recipe(_recipe(bench, setting, seed), folder, bench.console)
         shutil.rmtree(folder / "models")
     models = {model.model: model for model in load_result(folder / "result.json").models}
-    own = [models[d].sets["dsp"].domains[d].accuracy for d in DOMAINS]
+    own = [models[d].sets[d].accuracy for d in DOMAINS]
     general = [models[d].sets[name].accuracy for d in DOMAINS for name in GENERAL_SETS]
     return Outcome(setting, _mean(own), _mean(general))
 
