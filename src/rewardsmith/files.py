@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -42,15 +43,29 @@ def read_yaml(path: Path) -> Any:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
 
-def read_kept(path: Path, keys: Iterable[str]) -> dict[str, Any]:
-    """What a run keeps of itself, an object with at least these keys. Raises OutputExistsError where it is damaged."""
+def held_run(file: Path, keys: Iterable[str], *, overwrite: bool, kind: str = "run") -> dict[str, Any] | None:
+    """What a run keeps of itself in `file`, an object with at least these keys; None where its folder is new, empty or
+    emptied by `overwrite`.
+
+    Raises:
+        OutputExistsError: the folder holds something else, or the file is damaged.
+    """
+    folder = file.parent
+    if not folder.exists() or all(p.suffix == ".partial" for p in folder.iterdir()):
+        return None
+    if not file.is_file():
+        # Not even --overwrite removes what this program did not make.
+        raise OutputExistsError(f"{folder} exists and holds no {kind}; name another folder with --out")
+    if overwrite:
+        shutil.rmtree(folder)
+        return None
     try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
+        kept = json.loads(file.read_text(encoding="utf-8"))
         if isinstance(kept, dict) and all(isinstance(kept.get(key), dict) for key in keys):
             return kept
     except ValueError:  # also what is not UTF-8
         pass
     raise OutputExistsError(
-        f"{path} is damaged, so that nothing can go on from it; start the run anew with --overwrite, or name another "
+        f"{file} is damaged, so that nothing can go on from it; start the run anew with --overwrite, or name another "
         "folder with --out"
     )

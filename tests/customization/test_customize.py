@@ -226,6 +226,12 @@ def test_changed_options_are_refused_by_name(run: Callable[..., Any], files: dic
     assert (tmp_path / "other" / "letter.txt").read_text() == "mine"
 
 
+def test_a_start_that_was_interrupted_can_be_repeated(run: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json.partial").write_text("{", encoding="utf-8")
+    assert run(["60"]).budget == 60
+
+
 def test_bad_input_is_refused_before_anything_is_written(
     run: Callable[..., Any], files: dict[str, str], tmp_path: Path, make_backbone: Callable[..., Path]
 ) -> None:

@@ -8,7 +8,6 @@ model/        the customised model              result.json   the result; report
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from rewardsmith.customization.choosing import scored_by
 from rewardsmith.errors import OutputExistsError, RewardsmithError, UserError
 from rewardsmith.evaluation.customization import Customization, load_customization
 from rewardsmith.evaluation.scored import ScoredPreference
-from rewardsmith.files import read_kept, write_whole
+from rewardsmith.files import held_run, write_whole
 from rewardsmith.preferences.record import Preference, content_hash
 
 
@@ -57,19 +56,14 @@ class CustomizationFolder:
         file = self.path / "run.json"
         now: dict[str, Any] = json.loads(json.dumps(state))
         try:
-            if self.path.exists() and any(self.path.iterdir()):
-                if not file.is_file():
-                    raise OutputExistsError(f"{self.path} exists and holds no customize run; name another with --out")
-                if overwrite:
-                    shutil.rmtree(self.path)
-                else:
-                    before = read_kept(file, ("options",))["options"]
-                    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-                    if changed:
-                        raise OutputExistsError(
-                            f"{self.path} holds a run with other options ({', '.join(changed)}); name another folder "
-                            "with --out, or start it anew with --overwrite"
-                        )
+            held = held_run(file, ("options",), overwrite=overwrite, kind="customize run")
+            before = now if held is None else held["options"]
+            changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+            if changed:
+                raise OutputExistsError(
+                    f"{self.path} holds a run with other options ({', '.join(changed)}); name another folder with "
+                    "--out, or start it anew with --overwrite"
+                )
             self.path.mkdir(parents=True, exist_ok=True)
             write_whole(file, json.dumps({"version": 1, "options": now}, indent=2) + "\n")
         except OSError as error:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rewardsmith.errors import OutputExistsError, RewardsmithError
-from rewardsmith.files import read_kept, write_whole
+from rewardsmith.files import held_run, write_whole
 from rewardsmith.modeling.checkpoint import MODELS
 from rewardsmith.modeling.info import FILE_NAME
 from rewardsmith.preferences.record import Preference, content_hash
@@ -69,7 +68,7 @@ class RunFolder:
         """
         try:
             state = {"recipe": _keys(recipe), "data": fingerprints}
-            before = self._held(overwrite)
+            before = held_run(self.path / _RUN, ("recipe", "data"), overwrite=overwrite)
             if before is not None:
                 self._refuse_changes(before, state)
             self.path.mkdir(parents=True, exist_ok=True)
@@ -82,19 +81,6 @@ class RunFolder:
                 raise
             reason = error.strerror or error
             raise RewardsmithError(f"cannot write to {self.path}: {reason}; name another folder with --out") from error
-
-    def _held(self, overwrite: bool) -> dict[str, Any] | None:
-        """What `run.json` says of the run that is there; None for a new or emptied folder."""
-        file = self.path / _RUN
-        if not self.path.exists() or all(p.suffix == ".partial" for p in self.path.iterdir()):
-            return None
-        if not file.is_file():
-            # Not even --overwrite removes what this program did not make.
-            raise OutputExistsError(f"{self.path} exists and holds no run; name another folder with --out")
-        if overwrite:
-            shutil.rmtree(self.path)
-            return None
-        return read_kept(file, ("recipe", "data"))
 
     def _refuse_changes(self, before: dict[str, Any], now: dict[str, Any]) -> None:
         stages = len({key.split(".")[1] for key in before["recipe"] if key.startswith("stages.")})
