@@ -1,15 +1,24 @@
-"""The design of the paper's questions is balanced, and its effects are those of ordinary least squares."""
+"""The design of the paper's questions is balanced, its outcomes are read from what a run writes, and its effects are
+those of ordinary least squares."""
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from rich.console import Console
 
-from experiments.budget.stages import Setting, design, effects
+from experiments.budget.bench import Bench
+from experiments.budget.stages import Setting, _outcome, design, effects
+from experiments.real_data import DOMAINS, GENERAL_SETS
+from rewardsmith.evaluation.evaluate import evaluate_models
+from rewardsmith.evaluation.result import save_result
+from rewardsmith.evaluation.scored import Scorer
+from rewardsmith.preferences.record import Preference
 
 
 def _staged() -> list[Setting]:
@@ -45,3 +54,22 @@ def test_effects_are_those_of_least_squares() -> None:
     for k, (effect, interval) in enumerate(found.values(), start=1):
         assert effect == pytest.approx(peer.params[k])
         assert interval == pytest.approx(tuple(peer.conf_int(0.05)[k]))
+
+
+def test_an_outcome_is_read_from_a_result_with_a_set_for_each_domain(tmp_path: Path) -> None:
+    def preferences(domain: str) -> list[Preference]:
+        prompt = [{"role": "user", "content": domain}]
+        return [Preference(id=domain, prompt=prompt, responses=["a", "b"], scores=[1, 0], domain=domain)]
+
+    def ranks(*liked: str) -> Scorer:
+        """Ranks those domains right and the others wrong."""
+        return lambda some: [[1.0, 0.0] if p.domain in liked else [0.0, 1.0] for p in some]
+
+    first, *others = DOMAINS
+    scorers = {first: ranks(first, *GENERAL_SETS)} | {domain: ranks(domain) for domain in others}
+    sets = {name: preferences(name) for name in (*DOMAINS, *GENERAL_SETS)}
+    setting = design()[0]
+    result = evaluate_models(scorers, sets, baselines=False)
+    save_result(tmp_path / "stages" / f"{setting.name}-3" / "result.json", result)
+    found = _outcome(Bench("unused", tmp_path, tmp_path, tmp_path, (3,), 0, Console()), setting, 3)
+    assert (found.custom, found.general) == (1.0, 0.25)
