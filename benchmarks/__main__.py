@@ -41,7 +41,11 @@ def bench(
         bool, typer.Option("--tiny", help="Try the code on a tiny network; default out runs/bench.")
     ] = False,
     with_accuracy: Annotated[
-        bool, typer.Option("--with-accuracy", help="Trains four domains both ways (hours on a CPU), compares accuracy.")
+        bool,
+        typer.Option(
+            "--with-accuracy",
+            help="Trains four domains both ways (hours on a CPU; goes on where it was stopped), compares accuracy.",
+        ),
     ] = False,
     bf16: Annotated[
         bool,
@@ -73,7 +77,7 @@ def bench(
             from benchmarks.accuracy import accuracy_gap
 
             report.require_speed()
-            report.add_accuracy(accuracy_gap(setting), setting)
+            report.add_accuracy(accuracy_gap(setting, (out or _ROOT / "runs/bench") / "accuracy"), setting)
             return
         for name in figure or FIGURES:
             say(name)

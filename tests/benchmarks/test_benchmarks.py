@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,29 @@ def test_both_sides_trained_on_the_same(entries: dict[str, dict[str, Any]]) -> N
 def test_accuracy_is_owed_until_it_is_measured(entries: dict[str, dict[str, Any]]) -> None:
     assert entries["four_domains"]["accuracy_gap"] is None
     assert "--with-accuracy" in entries["four_domains"]["accuracy_note"]
+
+
+def test_accuracy_goes_on_where_it_was_stopped(published: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(published, out)
+    whole = _bench(out, "--with-accuracy")
+    assert whole.returncode == 0, whole.stderr
+    first = _measured_accuracy(out)
+    assert "validation prompts" in first["accuracy_note"]
+    stopped = next((out / "accuracy").glob("trl-literature-*.json"))
+    kept = stopped.read_text(encoding="utf-8")
+    stopped.unlink()
+    again = _bench(out, "--with-accuracy")
+    assert again.returncode == 0, again.stderr
+    assert (whole.stdout + whole.stderr).count("trained on") == 5
+    assert (again.stdout + again.stderr).count("trained on") == 1
+    assert stopped.read_text(encoding="utf-8") == kept
+    assert _measured_accuracy(out) == first
+
+
+def _measured_accuracy(out: Path) -> dict[str, Any]:
+    found = json.loads((out / "results" / "speed.json").read_text(encoding="utf-8"))
+    return next(entry for entry in found if entry["figure"] == "four_domains")
 
 
 def test_the_page_shows_all_figures(published: Path, entries: dict[str, dict[str, Any]]) -> None:
