@@ -134,7 +134,21 @@ def test_a_trained_method_walks_the_path_to_its_end(run: Callable[..., Any], mon
     assert abs(result.candidates[1].general) <= abs(result.candidates[0].general) + 0.05
     (curve,) = result.curves
     assert curve.run == "distillation" and curve.points[-1].step == 3 and curve.points[-1].loss is not None
-    assert yaml.safe_load(result.recipes["distillation"])["stages"][0]["losses"]["distillation"] == 1.0
+    (stage,) = yaml.safe_load(result.recipes["distillation"])["stages"]
+    assert stage["losses"]["distillation"] == 1.0 and not stage["bf16"]
+
+
+def test_training_under_bfloat16_is_another_training_of_the_same_kind(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS, "fine-tuning", Trained("fine-tuning", {"max_steps": 3}, strengths=(1.0,)))
+    whole = run(["60"], "whole", method="fine-tuning")
+    half = run(["60"], "half", method="fine-tuning", bf16=True)
+    assert yaml.safe_load(half.recipes["fine-tuning"])["stages"][0]["bf16"]
+    ends = [result.curves[0].points[-1].loss for result in (whole, half)]
+    assert ends[0] != ends[1] and ends[1] == pytest.approx(ends[0], rel=0.05)
+    with pytest.raises(OutputExistsError, match=r"other options \(--bf16\)"):
+        run(["60"], "whole", method="fine-tuning", bf16=True)
 
 
 def _tiny(name: str, **fields: Any) -> Trained:

@@ -381,6 +381,22 @@ def test_enrichment_is_a_share_or_a_count(
     assert job.enrichment == (wanted if wanted is not None else job.counts.items)
 
 
+def test_the_plan_measures_the_precision_that_a_stage_trains_in(
+    recipe_data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rewardsmith.training import planning
+    from rewardsmith.training.recipe_file import parse_recipe
+
+    rates = {torch.float32: 1e9, torch.bfloat16: 4e9}
+    monkeypatch.setattr(planning, "matmul_rate", rates.__getitem__)
+    plan = planning.plan_run(parse_recipe(recipe_data(custom={"bf16": True}), "test"))
+    assert plan.rates == rates
+    assert "float32 matrices at 1 GFLOP/s" in plan.to_text() and "bfloat16 matrices at 4 GFLOP/s" in plan.to_text()
+    whole = planning.plan_run(parse_recipe(recipe_data(), "test"))
+    assert [job.seconds for job in plan.jobs[:-1]] == [job.seconds for job in whole.jobs[:-1]]
+    assert plan.jobs[-1].seconds == pytest.approx(whole.jobs[-1].seconds * 0.55 / (4 * 0.25))
+
+
 def test_too_much_enrichment_is_refused(run_tiny: Run) -> None:
     with pytest.raises(UserError, match=r"enrichment asks for 500 .* has "):
         run_tiny(general=None, custom={"enrichment": {"sets": ["general"], "count": 500}})

@@ -30,6 +30,10 @@ def customize(
     plan: Annotated[bool, typer.Option("--plan", help="Say what these preferences can prove; train nothing.")] = False,
     portable: Annotated[bool, typer.Option(help="Refuse a general model that other tools cannot load.")] = True,
     seed: Annotated[int, typer.Option(min=0, help="Of the split and of training.")] = 0,
+    bf16: Annotated[
+        bool,
+        typer.Option("--bf16", help="Methods that train do so under bfloat16 autocast: faster where the CPU has it."),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Only go on: refuse where RUN holds no run yet.")] = False,
     overwrite: Overwrite = False,
 ) -> None:
@@ -65,6 +69,7 @@ def customize(
         minutes=minutes,
         portable=portable,
         seed=seed,
+        bf16=bf16,
         overwrite=overwrite,
         resume=resume,
         console=stderr(),

@@ -82,6 +82,7 @@ def customize(
     minutes: float = 30.0,
     portable: bool = True,
     seed: int = 0,
+    bf16: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     console: Console | None = None,
@@ -95,6 +96,7 @@ def customize(
         method: a name of `METHODS`, or `auto`: all of them, from cheap to dear.
         minutes: with `auto`, no method is begun that is expected to end later.
         portable: refuse a general model that is no standard checkpoint.
+        bf16: methods that train do so under bfloat16 autocast; rewards are made in float32 all the same.
         overwrite: start anew where `out` holds a run.
         resume: refuse to start: `out` must hold this run.
 
@@ -120,14 +122,14 @@ def customize(
         say.print(f"[dim]{escape(note)}[/dim]", highlight=False)
     for outlook in outlooks(parts, question):
         say.print(outlook.to_text(), highlight=False, markup=False)
-    state = _state(model, parts, domain, question, method, seed)
+    state = _state(model, parts, domain, question, method, seed, bf16)
     folder.open(state, overwrite)
     if (done := folder.result()) is not None:
         say.print(f"{out} is done already", highlight=False)
         return done
     bank = FeatureBank(model)
     try:
-        shop = Workshop(model, general, bank, parts, domain, out, seed, say, portable)
+        shop = Workshop(model, general, bank, parts, domain, out, seed, say, portable, bf16)
         _fill(shop, names)
         judged = _candidates(shop, names, question, folder, started + 60 * minutes, len(names) > 1)
         # The path goes by what was judged, and is the same for the candidates fitted anew.
@@ -146,7 +148,7 @@ def customize(
 
 
 def _state(
-    model: RewardModel, parts: Parts, domain: str, question: Question, method: str, seed: int
+    model: RewardModel, parts: Parts, domain: str, question: Question, method: str, seed: int, bf16: bool
 ) -> dict[str, object]:
     """What may not change between a run and its continuation, by the name that the user knows it by."""
     sets = {CUSTOM: parts.custom, **parts.general}
@@ -158,6 +160,7 @@ def _state(
         "--metric": question.metric,
         "--method": method,
         "--seed": seed,
+        **({"--bf16": True} if bf16 else {}),  # only where it is on: runs from before there was such an option go on
         **{
             "--preferences" if name == CUSTOM else f"--general-preferences {name}": fingerprint(
                 [p for preferences in split.values() for p in preferences]

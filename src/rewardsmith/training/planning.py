@@ -7,6 +7,7 @@ estimates from the backbone's size and this machine's measured rate of matrix mu
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +27,8 @@ from rewardsmith.training.recipe import Recipe
 from rewardsmith.training.recipe_file import check_paths
 from rewardsmith.training.starting import check_starts
 
-_EFFICIENCY = 0.55
-"""Share of the matmul rate that a training step reached when this was measured (SmolLM2-135M, two cores)."""
+_EFFICIENCY = {torch.float32: 0.55, torch.bfloat16: 0.25}
+"""Share of the matmul rate that a training step reached when this was measured (SmolLM2-135M, one and two cores)."""
 _OPTIMISER_BYTES = 16
 """Bytes for each trained float32 weight: weight, gradient, two moments of AdamW."""
 _CHARACTERS_PER_TOKEN = 4.3
@@ -69,7 +70,8 @@ class RunPlan:
     notes: list[str]
     size: BackboneSize
     memory_gb: float
-    rate: float
+    rates: Mapping[torch.dtype, float]
+    """Of matrix multiplication, in the precisions that the stages ask for."""
     jobs: list[JobPlan]
 
     def to_text(self) -> str:
@@ -82,7 +84,10 @@ class RunPlan:
             f"backbone {self.recipe.backbone.model}: {self.size.total / 1e6:,.0f} M weights, "
             f"{self.size.layers} layers of width {self.size.width}{how}",
             f"memory about {self.memory_gb:.1f} GB for weights, gradients, optimiser and one pass",
-            f"this machine multiplies float32 matrices at {self.rate / 1e9:,.0f} GFLOP/s",
+            *(
+                f"this machine multiplies {str(dtype).removeprefix('torch.')} matrices at {rate / 1e9:,.0f} GFLOP/s"
+                for dtype, rate in self.rates.items()
+            ),
         ]
         lines.append("")
         for job in self.jobs:
@@ -110,10 +115,12 @@ def plan_run(recipe: Recipe) -> RunPlan:
     data = load_data(recipe)
     jobs = plan_jobs(recipe, data)
     size, text = _backbone(recipe, jobs)
-    rate = matmul_rate()
-    plans = [_plan_job(job, recipe, data, text, size, rate) for job in jobs]
+    rates = {dtype: matmul_rate(dtype) for dtype in dict.fromkeys(_precision(job) for job in jobs)}
+    plans = [
+        _plan_job(job, recipe, data, text, size, rates[_precision(job)] * _EFFICIENCY[_precision(job)]) for job in jobs
+    ]
     memory = max(_memory(job, recipe.backbone, size) for job in jobs)
-    return RunPlan(recipe, data.notes, size, memory, rate, plans)
+    return RunPlan(recipe, data.notes, size, memory, rates, plans)
 
 
 def _backbone(recipe: Recipe, jobs: list[Job]) -> tuple[BackboneSize, ConversationTokenizer | None]:
@@ -135,10 +142,14 @@ def _backbone(recipe: Recipe, jobs: list[Job]) -> tuple[BackboneSize, Conversati
     return BackboneSize(matmul, total, layers, width, True, is_decoder(network)), shape.text
 
 
-def matmul_rate() -> float:
-    """Float32 multiply-add operations a second of this machine (2 n³ for one product), the best of a few."""
+def _precision(job: Job) -> torch.dtype:
+    return torch.bfloat16 if job.stage.bf16 else torch.float32
+
+
+def matmul_rate(dtype: torch.dtype) -> float:
+    """Operations a second at which this machine multiplies matrices (2 n³ for one product), the best of a few."""
     n = 1024
-    a, b = torch.randn(n, n), torch.randn(n, n)
+    a, b = torch.randn(n, n).to(dtype), torch.randn(n, n).to(dtype)
     best = float("inf")
     for _ in range(5):
         start = time.perf_counter()
@@ -155,6 +166,7 @@ def _plan_job(
     size: BackboneSize,
     rate: float,
 ) -> JobPlan:
+    """The plan of a job whose steps reach `rate` operations a second."""
     preferences = data.training(job.stage, job.own_domains, recipe.seed)
     if text is not None:
         _, counts = build_items(preferences, text, job.domains)
@@ -183,7 +195,7 @@ def _plan_job(
     frozen = job.stage.freeze_layers / size.layers
     # Forward once, backward twice; what is frozen runs forward, and with trees only the first time.
     passes = 3 * share * (1 - frozen) + frozen * (1 if size.trees else share)
-    seconds = tokens_once * 2 * size.matmul * passes / (rate * _EFFICIENCY)
+    seconds = tokens_once * 2 * size.matmul * passes / rate
     return JobPlan(job.label, list(job.models.values()), counts, enrichment, steps, seconds)
 
 

@@ -49,6 +49,8 @@ class Workshop:
     console: Console
     portable: bool = True
     """Whether the customised model is to be one that other tools can load."""
+    bf16: bool = False
+    """Whether methods that train do so under bfloat16 autocast."""
     end: LastModel = field(default_factory=LastModel)
 
     def anchors(self) -> list[Preference]:

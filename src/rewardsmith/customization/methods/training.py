@@ -135,6 +135,7 @@ class Trained(Method):
             "start": str(Path(shop.general_name).resolve()) if Path(shop.general_name).exists() else shop.general_name,
             "sets": [CUSTOM],
             "freeze_layers": self.frozen_layers(shop.general),
+            "bf16": shop.bf16,
             **_STAGE,
             **changes,
         }
