@@ -397,6 +397,26 @@ def test_the_plan_measures_the_precision_that_a_stage_trains_in(
     assert plan.jobs[-1].seconds == pytest.approx(whole.jobs[-1].seconds * 0.55 / (4 * 0.25))
 
 
+def test_the_plan_counts_the_rest_of_an_epoch_as_what_it_is(
+    recipe_data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rewardsmith.training import planning
+    from rewardsmith.training.recipe_file import parse_recipe
+
+    monkeypatch.setattr(planning, "matmul_rate", lambda dtype: 1e9)
+
+    def job(**stage: Any) -> planning.JobPlan:
+        return planning.plan_run(parse_recipe(recipe_data(general=None, custom=stage), "test")).jobs[0]
+
+    n = job().counts.items
+    at_once, in_two, begun = (
+        job(epochs=2, batch_size=size, **more) for size, more in ((n, {}), (n - 1, {}), (n - 1, {"max_steps": 3}))
+    )
+    assert (at_once.steps, in_two.steps, begun.steps) == (2, 4, 3)
+    assert in_two.seconds == pytest.approx(at_once.seconds), "n - 1 items, then the one that is left, twice"
+    assert begun.seconds == pytest.approx(at_once.seconds * (2 * n - 1) / (2 * n))
+
+
 def test_too_much_enrichment_is_refused(run_tiny: Run) -> None:
     with pytest.raises(UserError, match=r"enrichment asks for 500 .* has "):
         run_tiny(general=None, custom={"enrichment": {"sets": ["general"], "count": 500}})

@@ -189,8 +189,11 @@ def _plan_job(
     require_ranking(job, counts)
     validation_of(job, recipe, data)
     enrichment = data.drawn(job.stage.enrichment, counts.items) if job.stage.enrichment else 0
-    steps = steps_of(job.stage, counts.items + enrichment)
-    share = steps * job.stage.batch_size / max(1, counts.items + enrichment)
+    items = counts.items + enrichment
+    steps = steps_of(job.stage, items)
+    # The last step of an epoch takes what is left.
+    epochs, beyond = divmod(steps, -(-items // job.stage.batch_size))
+    share = epochs + beyond * job.stage.batch_size / items
     tokens_once = (counts.tree_tokens if size.trees else counts.tokens) * (1 + enrichment / max(1, counts.items))
     frozen = job.stage.freeze_layers / size.layers
     # Forward once, backward twice; what is frozen runs forward, and with trees only the first time.
