@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from rewardsmith.errors import DataError, RewardsmithError, TrainingError, UserError
+from rewardsmith.errors import UserError
 from rewardsmith.modeling.reward_model import RewardModel
 
 Run = Callable[..., Path]
@@ -255,34 +255,6 @@ def test_resampled_enrichment_brings_others_in_every_epoch(run_tiny: Run, monkey
         assert len(came) == 12 and len(set(came)) == (12 if resampled else 4)
 
 
-def test_keep_best_must_be_measured(run_tiny: Run) -> None:
-    with pytest.raises(UserError, match=r"keep_best is 'acadmy'.*did you mean 'academy'"):
-        run_tiny(general=None, custom={"keep_best": "acadmy"})
-
-
-def test_a_loss_that_is_not_finite_names_the_records(run_tiny: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from rewardsmith.training import trainer
-
-    def broken(rewards: torch.Tensor, *_: Any) -> torch.Tensor:
-        return rewards.sum() * math.nan
-
-    monkeypatch.setattr(trainer, "ranking_loss", broken)
-    with pytest.raises(TrainingError, match=r"the loss is nan at step 1; the records of this batch: \w+"):
-        run_tiny(custom=None)
-
-
-def test_preferences_that_rank_nothing(run_tiny: Run, tmp_path: Path, weights_of: Weights) -> None:
-    file = tmp_path / "ties.jsonl"
-    rows = [{"prompt": f"{k}?", "responses": [f"yes {k}", "no"], "scores": [1, 1]} for k in range(12)]
-    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    with pytest.raises(DataError, match=r"none of .* ranks anything"):
-        run_tiny(data={"general": {"path": str(file)}}, custom=None)
-    run = run_tiny(
-        "half", plots=True, data={"general": {"path": str(file)}}, custom=None, general={"losses": {"ties": "half"}}
-    )
-    assert all(torch.isfinite(w).all() for w in weights_of(run / "models/general").values())
-
-
 def test_projection_trains_as_part_of_a_run(run_tiny: Run, weights_of: Weights) -> None:
     """Another model comes of it than of mixing."""
     enrichment = {"sets": ["general"], "count": 8}
@@ -367,97 +339,3 @@ def test_stages_from_the_same_weights_share_one_store_of_frozen_states(
     folders = list((tmp_path / "cache" / "frozen").iterdir())
     assert len(folders) == 1, "the general stage left the first layer alone"
     assert all(kept), "the second stage could write too"
-
-
-@pytest.mark.parametrize(("spec", "wanted"), [({"count": 4}, 4), ({"share": 0.5}, None)])
-def test_enrichment_is_a_share_or_a_count(
-    recipe_data: Callable[..., Any], spec: dict[str, Any], wanted: int | None
-) -> None:
-    from rewardsmith.training.planning import plan_run
-    from rewardsmith.training.recipe_file import parse_recipe
-
-    recipe = parse_recipe(recipe_data(general=None, custom={"enrichment": {"sets": ["general"], **spec}}), "test")
-    job = plan_run(recipe).jobs[0]
-    assert job.enrichment == (wanted if wanted is not None else job.counts.items)
-
-
-def test_the_plan_measures_the_precision_that_a_stage_trains_in(
-    recipe_data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from rewardsmith.training import planning
-    from rewardsmith.training.recipe_file import parse_recipe
-
-    rates = {torch.float32: 1e9, torch.bfloat16: 4e9}
-    monkeypatch.setattr(planning, "matmul_rate", rates.__getitem__)
-    plan = planning.plan_run(parse_recipe(recipe_data(custom={"bf16": True}), "test"))
-    assert plan.rates == rates
-    assert "float32 matrices at 1 GFLOP/s" in plan.to_text() and "bfloat16 matrices at 4 GFLOP/s" in plan.to_text()
-    whole = planning.plan_run(parse_recipe(recipe_data(), "test"))
-    assert [job.seconds for job in plan.jobs[:-1]] == [job.seconds for job in whole.jobs[:-1]]
-    assert plan.jobs[-1].seconds == pytest.approx(whole.jobs[-1].seconds * 0.55 / (4 * 0.25))
-
-
-def test_the_plan_counts_the_rest_of_an_epoch_as_what_it_is(
-    recipe_data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from rewardsmith.training import planning
-    from rewardsmith.training.recipe_file import parse_recipe
-
-    monkeypatch.setattr(planning, "matmul_rate", lambda dtype: 1e9)
-
-    def job(**stage: Any) -> planning.JobPlan:
-        return planning.plan_run(parse_recipe(recipe_data(general=None, custom=stage), "test")).jobs[0]
-
-    n = job().counts.items
-    at_once, in_two, begun = (
-        job(epochs=2, batch_size=size, **more) for size, more in ((n, {}), (n - 1, {}), (n - 1, {"max_steps": 3}))
-    )
-    assert (at_once.steps, in_two.steps, begun.steps) == (2, 4, 3)
-    assert in_two.seconds == pytest.approx(at_once.seconds), "n - 1 items, then the one that is left, twice"
-    assert begun.seconds == pytest.approx(at_once.seconds * (2 * n - 1) / (2 * n))
-
-
-def test_too_much_enrichment_is_refused(run_tiny: Run) -> None:
-    with pytest.raises(UserError, match=r"enrichment asks for 500 .* has "):
-        run_tiny(general=None, custom={"enrichment": {"sets": ["general"], "count": 500}})
-
-
-def test_a_full_disk_keeps_the_last_checkpoint(
-    run_tiny: Run, weights_of: Weights, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    from safetensors import SafetensorError
-
-    from rewardsmith.training.trainer import PreferenceTrainer
-
-    original = PreferenceTrainer._save
-    stage = {"epochs": 2, "evaluations": 0, "save_every": 1}
-    for fault in (OSError(28, "No space left on device"), SafetensorError("I/O error: No space left on device")):
-
-        def full(self: Any, output_dir: str, *args: Any, fault: Exception = fault, **kwargs: Any) -> None:
-            if output_dir.endswith("-3"):
-                Path(output_dir).mkdir(parents=True)
-                Path(output_dir, "model.safetensors").write_text("torn", encoding="utf-8")
-                raise fault
-            original(self, output_dir, *args, **kwargs)
-
-        monkeypatch.setattr(PreferenceTrainer, "_save", full)
-        with pytest.raises(
-            RewardsmithError, match=r"No space left on device.*make room and run the same command again"
-        ):
-            run_tiny(custom=None, general=stage)
-        assert (tmp_path / "run/checkpoints/general/checkpoint-2/whole").is_file()
-    monkeypatch.setattr(PreferenceTrainer, "_save", original)
-    resumed = weights_of(run_tiny(custom=None, general=stage) / "models/general")
-    whole = weights_of(run_tiny("whole", custom=None, general=stage) / "models/general")
-    assert _same(resumed, whole, 0.0)
-
-
-def test_two_names_for_one_model_are_refused(run_tiny: Run) -> None:
-    with pytest.raises(UserError, match="both make a model called 'academy'"):
-        run_tiny(general={"name": "academy"}, custom={})
-
-
-def test_a_set_and_a_domain_of_one_name_are_refused(run_tiny: Run, preference_files: dict[str, Path]) -> None:
-    data = {"academy": {"path": str(preference_files["general"])}, "dsp": {"path": str(preference_files["dsp"])}}
-    with pytest.raises(UserError, match="rename the set"):
-        run_tiny(data=data, general={"sets": ["academy"]})
