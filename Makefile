@@ -41,8 +41,8 @@ bench: $(READY) ## speed beside the peers' packages, docs/results/speed.md; FIGU
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks $(if $(FIGURE),--figure $(FIGURE))
 
-results: $(READY) ## experiments on real data (hours, resumable), docs/results; GENERAL=model
-	$(BIN)/python -m experiments.budget --general $(GENERAL)
+results: $(READY) ## experiments on real data (hours, resumable), docs/results; GENERAL=model PORTABLE=model
+	$(BIN)/python -m experiments.budget --general $(GENERAL) $(if $(PORTABLE),--portable $(PORTABLE))
 	$(BIN)/python -m experiments.calibration
 	$(BIN)/python -m experiments.collection
 	$(BIN)/python -m experiments.overoptimisation --general $(GENERAL)

@@ -79,6 +79,7 @@ class Bench:
         seed: int,
         *,
         method: str = "auto",
+        bf16: bool = False,
         keep_model: bool = False,
     ) -> Customization:
         """A `customize` run in its own folder, or the one that was made before; its model is kept where it is asked
@@ -98,6 +99,7 @@ class Bench:
             minutes=self.minutes,
             portable=self.portable,
             seed=seed,
+            bf16=bf16,
             console=self.console,
         )
         if not keep_model:

@@ -49,7 +49,7 @@ def section(bench: Bench) -> str:
         "### Every method",
         "Each method's path on the choosing parts, mean over the runs; where a method has several paths (ridges, "
         "pulls), the mean over them. Nothing was chosen for these rows, so none is flattered.",
-        to_markdown(_methods(found)),
+        to_markdown(methods_table(found)),
         f"![front](../images/{picture.name})",
         f"Prompts by part, train / choose / certify / test, first run: {sizes}. "
         f"All runs took {sum(r.seconds for r in every) / 60:.0f} minutes, trainings and the reading of features with "
@@ -129,7 +129,8 @@ def places(runs: Iterable[Customization]) -> list[Place]:
     ]
 
 
-def _methods(found: Sequence[Place]) -> Table:
+def methods_table(found: Sequence[Place]) -> Table:
+    """A row for each method at each strength."""
     rows = [(p.method, f"{p.strength:g}", points_with_error(p.custom), points_with_error(p.general)) for p in found]
     return Table("", ("method", "strength", "custom gain ± s.e.", "general ± s.e."), tuple(rows))
 
