@@ -18,7 +18,7 @@ from benchmarks.timing import Run, Side, alternate, say
 from benchmarks.training import our_side
 from benchmarks.workload import SEED, Setting, reward_model
 from rewardsmith.batching.items import Item, Judgement
-from rewardsmith.batching.rows import DEFAULT_TOKEN_BUDGET
+from rewardsmith.batching.layout import DEFAULT_TOKEN_BUDGET
 from rewardsmith.batching.tokenizing import TokenizedResponse
 from rewardsmith.modeling.reward_model import RewardModel
 

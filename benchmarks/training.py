@@ -19,7 +19,7 @@ from benchmarks.measured import OURS
 from benchmarks.timing import Run, Side
 from benchmarks.workload import SEED, STEP, Setting
 from rewardsmith.batching.items import Item
-from rewardsmith.batching.rows import DEFAULT_TOKEN_BUDGET
+from rewardsmith.batching.layout import DEFAULT_TOKEN_BUDGET
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.training.jobs import training_arguments
 from rewardsmith.training.recipe import LossSpec, StageSpec

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewardsmith.batching.rows import Layout, bucket
+from rewardsmith.batching.layout import Layout
+from rewardsmith.batching.padding import bucket
 from rewardsmith.batching.tokenizing import TokenizedResponse
 
 

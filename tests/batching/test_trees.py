@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rewardsmith.batching.rows import Layout, Rows
+from rewardsmith.batching.layout import Layout
+from rewardsmith.batching.rows import Rows
 from rewardsmith.batching.tokenizing import TokenizedResponse
 from rewardsmith.batching.trees import tree_rows, tree_size
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from rewardsmith.batching.rows import Layout
+from rewardsmith.batching.layout import Layout
 from rewardsmith.batching.tokenizing import TokenizedResponse
 from rewardsmith.errors import ModelError
 from rewardsmith.modeling.compiling import compile_modules

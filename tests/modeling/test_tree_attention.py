@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoConfig
 
-from rewardsmith.batching.rows import Layout
+from rewardsmith.batching.layout import Layout
 from rewardsmith.batching.tokenizing import TokenizedResponse
 from rewardsmith.modeling import tree_attention
 from rewardsmith.modeling.building import build_reward_model

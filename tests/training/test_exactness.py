@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, Trainer, TrainingArguments
 
 from rewardsmith.batching.items import Item, Judgement, build_items
-from rewardsmith.batching.rows import Layout, Rows
+from rewardsmith.batching.layout import Layout
+from rewardsmith.batching.rows import Rows
 from rewardsmith.batching.tokenizing import TokenizedResponse
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.record import Message, Preference

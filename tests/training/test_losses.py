@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rewardsmith.batching.items import Item, Judgement
-from rewardsmith.batching.rows import Layout
+from rewardsmith.batching.layout import Layout
 from rewardsmith.batching.tokenizing import TokenizedResponse
 from rewardsmith.training.batch import Batch, Collator
 from rewardsmith.training.losses import (

@@ -1,24 +1,18 @@
-"""Rows: tokenised responses as the tensors of one forward pass, padded or as prompt trees.
+"""Rows: tokenised responses as the tensors of one forward pass.
 
-Both forms say where in the flattened hidden states each sequence ends, which states belong to it and which predict an
-imitated token, so that pooling and losses need not know the form. It knows nothing of scores.
+Padded rows and prompt trees both say where in the flattened hidden states each sequence ends, which states belong to it
+and which predict an imitated token, so that pooling and losses need not know the form. It knows nothing of scores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 import torch
 
 from rewardsmith.batching.tokenizing import TokenizedResponse
-
-DEFAULT_TOKEN_BUDGET = 4096
-"""Tokens in one forward pass: large enough for full matrix products, small enough for a laptop's memory."""
-
-_SLACK = 16
-"""Tokens of padding a row may have at any length before a new bucket begins."""
 
 ImitationSpan = Literal["response", "sequence"]
 
@@ -66,67 +60,6 @@ class Rows:
     def tokens(self) -> int:
         """Tokens that the linear layers work on, padding included."""
         return self.input_ids.numel()
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How sequences become rows.
-
-    `trees` runs what sequences share once (decoders only); `imitation_on` says which tokens carry the imitation loss.
-    """
-
-    pad_id: int
-    trees: bool
-    token_budget: int = DEFAULT_TOKEN_BUDGET
-    imitation_on: ImitationSpan = "response"
-
-    def rows(self, sequences: Sequence[TokenizedResponse], imitated: Sequence[bool] | None = None) -> list[Rows]:
-        """The rows of `sequences`; those that `imitated` marks carry next-token targets."""
-        from rewardsmith.batching.trees import tree_rows
-
-        wanted = imitated if imitated is not None else [False] * len(sequences)
-        if self.trees:
-            return tree_rows(sequences, self.token_budget, wanted, self.imitation_on)
-        return padded_rows(sequences, self.pad_id, self.token_budget, wanted, self.imitation_on)
-
-
-def bucket(lengths: Sequence[int], token_budget: int) -> Iterator[list[int]]:
-    """Groups indices of similar length so that rows x longest stays within the budget and little is padding.
-
-    A sequence longer than the budget gets a group of its own.
-    """
-    order = sorted(range(len(lengths)), key=lambda k: (lengths[k], k))
-    group: list[int] = []
-    for k in order:
-        if group and ((len(group) + 1) * lengths[k] > token_budget or lengths[k] > 1.25 * lengths[group[0]] + _SLACK):
-            yield group
-            group = []
-        group.append(k)
-    if group:
-        yield group
-
-
-def padded_rows(
-    sequences: Sequence[TokenizedResponse],
-    pad_id: int,
-    token_budget: int,
-    imitated: Sequence[bool],
-    imitation_on: ImitationSpan,
-) -> list[Rows]:
-    """Rectangles padded on the right, like lengths together: for encoders, and the form trees must equal."""
-    rows = []
-    for group in bucket([len(s) for s in sequences], token_budget):
-        width = max(len(sequences[k]) for k in group)
-        ids = torch.full((len(group), width), pad_id)
-        mask = torch.zeros((len(group), width), dtype=torch.long)
-        places = []
-        for row, k in enumerate(group):
-            length = len(sequences[k])
-            ids[row, :length] = torch.tensor(sequences[k].ids)
-            mask[row, :length] = 1
-            places.append(range(row * width, row * width + length))
-        rows.append(assemble(ids, group, places, sequences, imitated, imitation_on, attention_mask=mask))
-    return rows
 
 
 def assemble(

@@ -15,7 +15,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rewardsmith.batching.rows import DEFAULT_TOKEN_BUDGET, ImitationSpan, Layout, Rows
+from rewardsmith.batching.layout import DEFAULT_TOKEN_BUDGET, Layout
+from rewardsmith.batching.rows import ImitationSpan, Rows
 from rewardsmith.batching.tokenizing import ConversationTokenizer, TokenizedResponse
 from rewardsmith.errors import ModelError
 from rewardsmith.modeling.backbone import head_name, is_decoder, output_layer, unwrap

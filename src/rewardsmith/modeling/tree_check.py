@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rewardsmith.batching.rows import DEFAULT_TOKEN_BUDGET, Layout
+from rewardsmith.batching.layout import DEFAULT_TOKEN_BUDGET, Layout
 from rewardsmith.batching.tokenizing import TokenizedResponse
 from rewardsmith.modeling import tree_attention
 

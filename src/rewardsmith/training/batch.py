@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from rewardsmith.batching.items import Item
-from rewardsmith.batching.rows import Layout, Rows
+from rewardsmith.batching.layout import Layout
+from rewardsmith.batching.rows import Rows
 from rewardsmith.training.losses import Pairs
 from rewardsmith.training.recipe import LossSpec
 
