@@ -1,0 +1,1 @@
+"""Where optimising a custom reward starts to hurt."""
