@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +227,12 @@ def test_interrupting_leaves_a_collection_that_goes_on(server: ChatServer, queri
     ask = ["collect", str(queries), "--domains", "academy,business", "--no-filter", "--out", str(out)]
     ask += ["--base-url", server.url, "--model", "tiny-model", "--concurrency", "1"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "rewardsmith.cli.app", *ask], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "rewardsmith.cli.app", *ask],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A shell's background jobs ignore the signal, and so would all that they start: also these tests, and this.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     while sum(server.asked.values()) < 3:
         assert process.poll() is None, process.communicate()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -280,7 +281,11 @@ def test_ctrl_c_exits_130(cli: Cli, pairs: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.slow
 def test_ctrl_c_on_a_real_process() -> None:
-    process = subprocess.Popen([*COMMAND, "inspect", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    # A shell's background jobs ignore the signal, and so would all that they start.
+    heeded = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        [*COMMAND, "inspect", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heeded
+    )
     time.sleep(3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
