@@ -54,8 +54,9 @@ def budget(
         own = replace(bench, general=portable) if piece == METHODS and portable else bench
         text = PIECES[piece](own)
         options = " ".join(f"--seed {seed}" for seed in bench.seeds)
+        given = "--general MODEL" if own is bench else "--general ANOTHER --portable MODEL"
         how = (
-            f"`python -m experiments.budget --general MODEL --piece {piece} {options} --minutes {minutes:g}`; "
+            f"`python -m experiments.budget {given} --piece {piece} {options} --minutes {minutes:g}`; "
             f"MODEL: {own.described()}; commit {commit()}, {datetime.now(UTC):%Y-%m-%d}; "
             f"{(time.monotonic() - started) / 60:.0f} minutes the last time."
         )
@@ -84,7 +85,7 @@ part, its features and the gated head by five-fold cross-validation on 355 of th
 new parts of the same queries, so that the test parts are unseen by the models, but not all by those choices.
 It is not portable (means of several layers, a gate). With a portable one (16 layers, the last token, fine-tuned;
 commit 12dfea6, seeds 1 and 2) the anchored head kept 64 % of the gain within 2 points and 97 % within 5, at a mean
-custom accuracy of 68.7 and 75.6 %. The methods that train the backbone have a section of their own, from that one.
+custom accuracy of 68.7 and 75.6 %. The methods that train the backbone start from such a one.
 """
 
 

@@ -8,7 +8,7 @@ from rewardsmith.errors import UserError
 from rewardsmith.reporting.tables import to_markdown
 
 DOMAIN = "entertainment"
-"""The one that the general model knows least of."""
+"""The one with most to gain, so that methods can be told apart."""
 _POINTS = 2.0
 
 
@@ -34,7 +34,7 @@ def section(bench: Bench) -> str:
     return "\n\n".join(
         [
             "## (a) Every method, from a portable general model",
-            f"One domain, {DOMAIN}; training under bfloat16 autocast, one thread, {seconds / 60:.0f} minutes in all.",
+            f"One domain, {DOMAIN}; training under bfloat16 autocast, {seconds / 60:.0f} minutes in all.",
             to_markdown(runs_table("domain", runs)),
             summary(_POINTS, list(runs.values())),
             "Each method's path on the choosing parts, mean over the runs; where a method has several paths, the mean "

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +40,20 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
         return Outcome(int(code) if code else 0, out, "\n".join(x for x in err.splitlines() if "model shards" not in x))
 
     return run
+
+
+@pytest.fixture
+def interruptible() -> Callable[..., subprocess.Popen[Any]]:
+    """Starts `rewardsmith ARGS` as a process that heeds Ctrl-C: `interruptible("inspect", "-", stdin=PIPE)`.
+
+    A shell's background jobs ignore the signal, and so would these tests and all that they start.
+    """
+
+    def start(*args: object, **how: Any) -> subprocess.Popen[Any]:
+        command = [sys.executable, "-m", "rewardsmith.cli.app", *map(str, args)]
+        return subprocess.Popen(command, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL), **how)
+
+    return start
 
 
 @pytest.fixture(scope="session")

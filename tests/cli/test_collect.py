@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -215,7 +214,9 @@ def test_a_full_disk_loses_no_answer(server: ChatServer, queries: Path, tmp_path
     assert sum(server.asked.values()) - sum(before.values()) == 300 - kept
 
 
-def test_interrupting_leaves_a_collection_that_goes_on(server: ChatServer, queries: Path, tmp_path: Path) -> None:
+def test_interrupting_leaves_a_collection_that_goes_on(
+    server: ChatServer, queries: Path, tmp_path: Path, interruptible: Callable[..., Any]
+) -> None:
     answering_on = threading.Event()
 
     def hold_after_two(query: str, before: int) -> None:
@@ -226,14 +227,7 @@ def test_interrupting_leaves_a_collection_that_goes_on(server: ChatServer, queri
     out = tmp_path / "out"
     ask = ["collect", str(queries), "--domains", "academy,business", "--no-filter", "--out", str(out)]
     ask += ["--base-url", server.url, "--model", "tiny-model", "--concurrency", "1"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rewardsmith.cli.app", *ask],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        # A shell's background jobs ignore the signal, and so would all that they start: also these tests, and this.
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
+    process = interruptible(*ask, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     while sum(server.asked.values()) < 3:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -280,12 +279,8 @@ def test_ctrl_c_exits_130(cli: Cli, pairs: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.slow
-def test_ctrl_c_on_a_real_process() -> None:
-    # A shell's background jobs ignore the signal, and so would all that they start.
-    heeded = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen(
-        [*COMMAND, "inspect", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heeded
-    )
+def test_ctrl_c_on_a_real_process(interruptible: Callable[..., Any]) -> None:
+    process = interruptible("inspect", "-", stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     time.sleep(3)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

@@ -116,9 +116,7 @@ def plan_run(recipe: Recipe) -> RunPlan:
     jobs = plan_jobs(recipe, data)
     size, text = _backbone(recipe, jobs)
     rates = {dtype: matmul_rate(dtype) for dtype in dict.fromkeys(_precision(job) for job in jobs)}
-    plans = [
-        _plan_job(job, recipe, data, text, size, rates[_precision(job)] * _EFFICIENCY[_precision(job)]) for job in jobs
-    ]
+    plans = [_plan_job(job, recipe, data, text, size, rates) for job in jobs]
     memory = max(_memory(job, recipe.backbone, size) for job in jobs)
     return RunPlan(recipe, data.notes, size, memory, rates, plans)
 
@@ -164,9 +162,8 @@ def _plan_job(
     data: RecipeData,
     text: ConversationTokenizer | None,
     size: BackboneSize,
-    rate: float,
+    rates: Mapping[torch.dtype, float],
 ) -> JobPlan:
-    """The plan of a job whose steps reach `rate` operations a second."""
     preferences = data.training(job.stage, job.own_domains, recipe.seed)
     if text is not None:
         _, counts = build_items(preferences, text, job.domains)
@@ -198,7 +195,8 @@ def _plan_job(
     frozen = job.stage.freeze_layers / size.layers
     # Forward once, backward twice; what is frozen runs forward, and with trees only the first time.
     passes = 3 * share * (1 - frozen) + frozen * (1 if size.trees else share)
-    seconds = tokens_once * 2 * size.matmul * passes / rate
+    precision = _precision(job)
+    seconds = tokens_once * 2 * size.matmul * passes / (rates[precision] * _EFFICIENCY[precision])
     return JobPlan(job.label, list(job.models.values()), counts, enrichment, steps, seconds)
 
 
