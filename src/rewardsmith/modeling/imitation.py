@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from rewardsmith.batching.rows import Rows
+from rewardsmith.modeling.cpu_linear import cpu_linear
 
 _CHUNK = 512
 """Tokens whose logits exist at one time: 100 MB for a vocabulary of 50k in float32."""
@@ -39,8 +40,8 @@ class LanguageModelHead(nn.Module):
         return total, torch.bincount(rows.lm_owner, minlength=len(total)).to(total.dtype)
 
     def _nll(self, states: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        logits = self.untied(states) if self.untied is not None else F.linear(states, self._tied[0].weight)
-        logits = logits.float()
+        weight, bias = (self._tied[0].weight, None) if self.untied is None else (self.untied.weight, self.untied.bias)
+        logits = cpu_linear(states, weight, bias).float()
         if self.softcap:
             logits = self.softcap * torch.tanh(logits / self.softcap)
         return F.cross_entropy(logits, targets, reduction="none")

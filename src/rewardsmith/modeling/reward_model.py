@@ -22,6 +22,7 @@ from rewardsmith.errors import ModelError
 from rewardsmith.modeling.backbone import head_name, is_decoder, output_layer, unwrap
 from rewardsmith.modeling.calibration import Calibration
 from rewardsmith.modeling.checkpoint import ModelParts, save_parts
+from rewardsmith.modeling.cpu_linear import speed_up_linears
 from rewardsmith.modeling.frozen import FrozenPrefix, digest_of
 from rewardsmith.modeling.heads import Head, MixtureHead, MLPHead, apply_linear, float32_output
 from rewardsmith.modeling.imitation import LanguageModelHead
@@ -93,6 +94,7 @@ class RewardModel(nn.Module):
         self.text = ConversationTokenizer(tokenizer, info.max_length or FALLBACK_LENGTH, unread)
         self.trees = is_decoder(self.inner) and enable_trees(self.inner)
         self.trees_checked = False
+        speed_up_linears(network)
         self.frozen: FrozenPrefix | None = None
 
     @classmethod
