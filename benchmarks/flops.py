@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import nn
@@ -11,6 +11,7 @@ from torch import nn
 from benchmarks.training import now
 from rewardsmith.batching.rows import Rows
 from rewardsmith.modeling.backbone import layers_of
+from rewardsmith.modeling.cpu_linear import cpu_linear
 from rewardsmith.modeling.reward_model import RewardModel
 
 _SQUARES = (1024, 2048)
@@ -35,7 +36,8 @@ def needed_flops(model: RewardModel, rows: Iterable[Rows]) -> float:
 
 
 def matmul_rate(model: RewardModel, dtype: torch.dtype) -> float:
-    """The highest rate, FLOP/s, at large squares and at the shapes of the model's linear layers."""
+    """The highest rate, FLOP/s, at large squares and at the shapes of the model's linear layers, by PyTorch's
+    matmul or by what a reward model's layers use."""
     config = model.inner.config.get_text_config()
     h, f = config.hidden_size, config.intermediate_size
     shapes = [(n, n, n) for n in _SQUARES] + [(_TOKENS, h, f), (_TOKENS, f, h), (_TOKENS, h, h)]
@@ -45,11 +47,12 @@ def matmul_rate(model: RewardModel, dtype: torch.dtype) -> float:
 def _rate(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> float:
     n, k, m = shape
     a, b = torch.randn(n, k, dtype=dtype, device=device), torch.randn(k, m, dtype=dtype, device=device)
-    multiply: Callable[[], torch.Tensor] = lambda: a @ b  # noqa: E731
-    multiply()
-    best, until = 0.0, time.perf_counter() + _SECONDS
-    while time.perf_counter() < until:
-        start = now()
-        multiply()
-        best = max(best, 2.0 * n * k * m / (now() - start))
+    best = 0.0
+    for multiply in (torch.matmul, lambda a, b: cpu_linear(a, b.t())):
+        multiply(a, b)
+        until = time.perf_counter() + _SECONDS
+        while time.perf_counter() < until:
+            start = now()
+            multiply(a, b)
+            best = max(best, 2.0 * n * k * m / (now() - start))
     return best

@@ -20,6 +20,7 @@ from benchmarks.timing import Run, Side
 from benchmarks.workload import SEED, STEP, Setting
 from rewardsmith.batching.items import Item
 from rewardsmith.batching.layout import DEFAULT_TOKEN_BUDGET
+from rewardsmith.modeling.cpu_linear import ONEDNN_IS_FASTER
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.training.jobs import training_arguments
 from rewardsmith.training.recipe import LossSpec, StageSpec
@@ -81,6 +82,16 @@ def our_trainer(
 def our_side(setting: Setting, model: RewardModel, items: Sequence[Item], **how: Any) -> Side:
     """One pass of ours over the items; `how` goes to `our_trainer`."""
     return Side(OURS, lambda: timed(our_trainer(setting, model, items, **how)))
+
+
+def without_onednn(side: Side) -> list[Side]:
+    """Ours with every product left to PyTorch, where that differs: what is gained by sharing alone."""
+
+    def run() -> Run:
+        with torch.backends.mkldnn.flags(enabled=False):
+            return side.run()
+
+    return [Side(f"{side.name} without oneDNN", run)] if ONEDNN_IS_FASTER else []
 
 
 def _allocate_states(optimizer: torch.optim.Optimizer) -> None:

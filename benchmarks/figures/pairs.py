@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.measured import Measured, compared
 from benchmarks.peers import AS_IT_COMES, batch_sizes_that_fit, best_options, pair_rows, peer_network, trl_side
 from benchmarks.timing import alternate, fastest, run_clean
-from benchmarks.training import our_side
+from benchmarks.training import our_side, without_onednn
 from benchmarks.workload import STEP, Setting, grouped_pairs, random_pairs, reward_model
 from rewardsmith.modeling.compiling import compile_modules
 
@@ -18,7 +18,8 @@ def trl_default(setting: Setting) -> Measured:
     model = reward_model(setting)
     items = random_pairs(setting, model, STEP * setting.size(_STEPS, 1))
     peer = trl_side(setting, TRL, peer_network(setting, model), model, pair_rows(items), AS_IT_COMES)
-    rounds = alternate([our_side(setting, model, items), peer], setting.repeats)
+    ours = our_side(setting, model, items)
+    rounds = alternate([ours, peer, *without_onednn(ours)], setting.repeats)
     return compared(rounds, TRL, work=f"{len(items)} random pairs of helpful and harmless, {STEP} a step")
 
 

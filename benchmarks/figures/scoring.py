@@ -10,7 +10,7 @@ from transformers import pipeline
 
 from benchmarks.measured import OURS, Measured, compared
 from benchmarks.timing import Run, Side, alternate, fastest
-from benchmarks.training import now
+from benchmarks.training import now, without_onednn
 from benchmarks.workload import LENGTH, Setting, domain_queries, one_domain_each, reward_model
 from rewardsmith.modeling.backbone import quiet
 from rewardsmith.modeling.reward_model import RewardModel
@@ -37,20 +37,18 @@ def scoring(setting: Setting) -> Measured:
     some = preferences[:_TRIED]
     best = fastest({b: Side(f"pipeline, batches of {b}", lambda b=b: _timed(_peer, classify, some, b)) for b in sizes})  # type: ignore[misc]
     peer = f"pipeline, batches of {best}"
-    sides = [
-        Side(OURS, lambda: _timed(_ours, model, preferences)),
-        Side(peer, lambda: _timed(_peer, classify, preferences, best)),
-    ]
-    rounds = alternate(sides, setting.repeats)
+    ours = Side(OURS, lambda: _timed(_ours, model, preferences))
+    theirs = Side(peer, lambda: _timed(_peer, classify, preferences, best))
+    rounds = alternate([ours, theirs, *without_onednn(ours)], setting.repeats)
     sequences = model.text.batch([(p.prompt, r) for p in preferences for r in p.responses])
     whole, once = sum(map(len, sequences)), sum(rows.tokens for rows in model.layout().rows(sequences))
-    mine, theirs = torch.tensor(_ours(model, some)), torch.tensor(_peer(classify, some, best))
+    found, expected = torch.tensor(_ours(model, some)), torch.tensor(_peer(classify, some, best))
     return compared(
         rounds,
         peer,
         work=f"{len(preferences)} DSP prompts with five responses each, tokenising included",
         notes=[
-            f"largest difference of a reward between the two: {(mine - theirs).abs().max():.1e}",
+            f"largest difference of a reward between the two: {(found - expected).abs().max():.1e}",
             f"{whole:,} tokens without padding, {once:,} where what is shared stands once ({whole / once:.2f} times "
             "fewer): the rest of the ratio is the rate at which they are read",
         ],

@@ -39,7 +39,7 @@ class Calls(TorchDispatchMode):
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """As if this CPU gained, however little there is to multiply."""
-    monkeypatch.setattr(module, "_FASTER", True)
+    monkeypatch.setattr(module, "ONEDNN_IS_FASTER", True)
     monkeypatch.setattr(module, "_LEAST_WORK", 0)
     yield
 
@@ -99,7 +99,7 @@ def test_what_does_not_gain_is_left_to_pytorch(always: None, monkeypatch: pytest
         monkeypatch.setattr(module, "_LEAST_WORK", 4 * 3 * 2 + 1)
         cpu_linear(x, w)
         monkeypatch.undo()
-        monkeypatch.setattr(module, "_FASTER", False)
+        monkeypatch.setattr(module, "ONEDNN_IS_FASTER", False)
         cpu_linear(torch.randn(512, 256), torch.randn(256, 256))
     assert calls.count == 0
 
@@ -115,7 +115,7 @@ def test_which_machines_gain(
     monkeypatch.setattr(module, "_CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     assert module._onednn_is_faster() is gains
-    monkeypatch.setattr(module, "_FASTER", gains)
+    monkeypatch.setattr(module, "ONEDNN_IS_FASTER", gains)
     network = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2)))
     speed_up_linears(network)
     assert all(isinstance(m, CPULinear) is gains for m in network.modules() if isinstance(m, nn.Linear))
@@ -136,7 +136,7 @@ def test_a_model_gives_the_same_and_saves_the_same(
         model.inner.gradient_checkpointing_enable({"use_reentrant": False})
         model.train()
     with monkeypatch.context() as without:
-        without.setattr(module, "_FASTER", False)
+        without.setattr(module, "ONEDNN_IS_FASTER", False)
         rewards, gradients = _gradients(copy.deepcopy(model))
     if how == "compiled":
         assert compile_modules(model.backbone)

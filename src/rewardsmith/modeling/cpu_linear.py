@@ -30,7 +30,8 @@ def _onednn_is_faster() -> bool:
     )
 
 
-_FASTER = _onednn_is_faster()
+ONEDNN_IS_FASTER = _onednn_is_faster()
+"""Whether this machine gains."""
 
 
 class CPULinear(nn.Linear):
@@ -43,7 +44,7 @@ class CPULinear(nn.Linear):
 
 def speed_up_linears(network: nn.Module) -> None:
     """Makes every plain `nn.Linear` of `network` a `CPULinear`, in place; nothing on machines that do not gain."""
-    if not _FASTER:
+    if not ONEDNN_IS_FASTER:
         return
     for module in network.modules():
         if type(module) is nn.Linear:
@@ -61,7 +62,7 @@ def cpu_linear(input: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | N
 def _multiplies(input: torch.Tensor, weight: torch.Tensor) -> bool:
     """Whether oneDNN is to multiply these."""
     return bool(
-        _FASTER
+        ONEDNN_IS_FASTER
         and input.dtype == weight.dtype == torch.float32
         and input.device.type == weight.device.type == "cpu"
         and input.ndim > 1

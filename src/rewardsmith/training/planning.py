@@ -18,6 +18,7 @@ from rewardsmith.batching.tokenizing import ConversationTokenizer
 from rewardsmith.errors import ModelError
 from rewardsmith.modeling.backbone import embedding_of, is_decoder, load_config, resolve
 from rewardsmith.modeling.building import build_reward_model
+from rewardsmith.modeling.cpu_linear import cpu_linear
 from rewardsmith.modeling.spec import BackboneSpec
 from rewardsmith.preferences.record import response_text
 from rewardsmith.training.data import RecipeData, load_data
@@ -151,7 +152,7 @@ def matmul_rate(dtype: torch.dtype) -> float:
     best = float("inf")
     for _ in range(5):
         start = time.perf_counter()
-        a @ b
+        cpu_linear(a, b)
         best = min(best, time.perf_counter() - start)
     return 2 * n**3 / best
 
