@@ -1,6 +1,6 @@
 """Do four domains on one trunk rank as well as four models that TRL trains? Both trained for real, once over the data.
 
-Same preferences, learning rate, schedule and preferences to a step; measured on the validation part, paired by prompt.
+Same preferences, learning rate, schedule, and pairs to a step; measured on the validation part, paired by prompt.
 What each of the five trained models gives is kept: hours of training go on where they were stopped.
 """
 
@@ -30,8 +30,10 @@ from rewardsmith.training.recipe import SplitSpec
 
 LEARNING_RATE = 1e-4
 """TRL's own default, for both."""
-_QUERIES, _PAIRS = 8, 4
-"""Queries to a step, and pairs of each for one domain."""
+_PAIRS = 4
+"""Pairs of a query for one domain; TRL takes as many a pass."""
+_STEP = 32
+"""Pairs to an optimiser step, of four domains or of one: both sides take as many steps in all."""
 _WARMUP = 0.1
 
 
@@ -79,14 +81,15 @@ def accuracy_gap(setting: Setting, folder: Path) -> Comparison:
 def _key(setting: Setting, train: Sequence[Preference], measured: Sequence[Preference]) -> str:
     """Of the precision, what was trained on and measured, and how: what else changes (a package) is not told apart."""
     ids = [[p.id for p in part] for part in (train, measured)]
-    return content_hash(setting.device, setting.bf16, setting.tiny, ids, LEARNING_RATE, _QUERIES, _PAIRS, _WARMUP, SEED)
+    return content_hash(setting.device, setting.bf16, setting.tiny, ids, LEARNING_RATE, _PAIRS, _STEP, _WARMUP, SEED)
 
 
 def _trained_by_us(
     setting: Setting, model: RewardModel, items: Sequence[Item], measured: Sequence[Preference]
 ) -> Rewards:
     """Rewards of the preferences, all four domains trained on one trunk."""
-    run = timed(our_trainer(setting, model, items, step=_QUERIES, learning_rate=LEARNING_RATE, warmup=_WARMUP))
+    queries = _STEP // (_PAIRS * len(DOMAINS))
+    run = timed(our_trainer(setting, model, items, step=queries, learning_rate=LEARNING_RATE, warmup=_WARMUP))
     say(f"  ours: trained on {len(items)} queries in {run.seconds:.0f} s, loss {run.loss:.3f}")
     return _rewards(model, measured)
 
@@ -96,12 +99,11 @@ def _trained_by_trl(
 ) -> Rewards:
     """Rewards of the preferences, by what TRL trained on domain k alone from the weights of `model`."""
     network, rows = peer_network(setting, model, DOMAINS[k]), pair_rows(items, output=k)
-    step = _QUERIES * _PAIRS
     options = {
-        **best_options(_PAIRS, step),
+        **best_options(_PAIRS, _STEP),
         "train_sampling_strategy": "random",
         "learning_rate": LEARNING_RATE,
-        "warmup_steps": round(_WARMUP * -(-len(rows) // step)),
+        "warmup_steps": round(_WARMUP * -(-len(rows) // _STEP)),
     }
     run = timed(trl_trainer(setting, network, model, rows, options))
     say(f"  TRL, {DOMAINS[k]}: trained on {len(rows)} pairs in {run.seconds:.0f} s, loss {run.loss:.3f}")
