@@ -87,7 +87,12 @@ same mean loss they did the same work.
 *TRL* means TRL as it comes, by the defaults of its `RewardConfig`: gradient checkpointing, batches of 8 pairs in random
 order, fused AdamW; only its bfloat16 default is replaced by the precision of both. *TRL at its best* means no gradient
 checkpointing, batches grouped by length, and the fastest of the batch sizes that fit into memory (2, 4 or 8,
-accumulated to the same step)."""
+accumulated to the same step).
+
+Part of a ratio is the machine's: on AVX-512 CPUs of other makers than Intel a reward model's float32 linear layers are
+multiplied by oneDNN, where PyTorch by itself, and with it every peer, uses MKL at half its rate
+([how fast a token is](../design/trees.md#how-fast-a-token-is)). *Ours without oneDNN* is what sharing alone gives:
+divided by that of ours without it a ratio is about what to expect on an Intel CPU, where none was measured."""
 
 _CURVES = f"""## Curves
 
