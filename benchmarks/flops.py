@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from benchmarks.training import now
 from rewardsmith.batching.rows import Rows
@@ -35,24 +36,28 @@ def needed_flops(model: RewardModel, rows: Iterable[Rows]) -> float:
     return total
 
 
-def matmul_rate(model: RewardModel, dtype: torch.dtype) -> float:
-    """The highest rate, FLOP/s, at large squares and at the shapes of the model's linear layers, by PyTorch's
-    matmul or by what a reward model's layers use."""
+def matmul_rates(model: RewardModel, dtype: torch.dtype) -> tuple[float, float]:
+    """The highest rates, FLOP/s, at large squares and at the shapes of the model's linear layers: by what a reward
+    model's layers use, and by PyTorch's own matmul."""
     config = model.inner.config.get_text_config()
     h, f = config.hidden_size, config.intermediate_size
     shapes = [(n, n, n) for n in _SQUARES] + [(_TOKENS, h, f), (_TOKENS, f, h), (_TOKENS, h, h)]
-    return max(_rate(shape, dtype, model.device) for shape in shapes)
+    ours, plain = (max(_rate(multiply, s, dtype, model.device) for s in shapes) for multiply in (cpu_linear, F.linear))
+    return ours, plain
 
 
-def _rate(shape: tuple[int, int, int], dtype: torch.dtype, device: torch.device) -> float:
+def _rate(
+    multiply: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    shape: tuple[int, int, int],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> float:
     n, k, m = shape
-    a, b = torch.randn(n, k, dtype=dtype, device=device), torch.randn(k, m, dtype=dtype, device=device)
-    best = 0.0
-    for multiply in (torch.matmul, lambda a, b: cpu_linear(a, b.t())):
+    a, b = torch.randn(n, k, dtype=dtype, device=device), torch.randn(m, k, dtype=dtype, device=device)
+    multiply(a, b)
+    best, until = 0.0, time.perf_counter() + _SECONDS
+    while time.perf_counter() < until:
+        start = now()
         multiply(a, b)
-        until = time.perf_counter() + _SECONDS
-        while time.perf_counter() < until:
-            start = now()
-            multiply(a, b)
-            best = max(best, 2.0 * n * k * m / (now() - start))
+        best = max(best, 2.0 * n * k * m / (now() - start))
     return best

@@ -31,7 +31,7 @@ def test_the_plan_measures_the_precision_that_a_stage_trains_in(
     assert "float32 matrices at 1 GFLOP/s" in plan.to_text() and "bfloat16 matrices at 4 GFLOP/s" in plan.to_text()
     whole = planning.plan_run(parse_recipe(recipe_data(), "test"))
     assert [job.seconds for job in plan.jobs[:-1]] == [job.seconds for job in whole.jobs[:-1]]
-    assert plan.jobs[-1].seconds == pytest.approx(whole.jobs[-1].seconds * 0.55 / (4 * 0.25))
+    assert plan.jobs[-1].seconds == pytest.approx(whole.jobs[-1].seconds * 0.5 / (4 * 0.25))
 
 
 def test_the_plan_counts_the_rest_of_an_epoch_as_what_it_is(

@@ -28,7 +28,7 @@ from rewardsmith.training.recipe import Recipe
 from rewardsmith.training.recipe_file import check_paths
 from rewardsmith.training.starting import check_starts
 
-_EFFICIENCY = {torch.float32: 0.55, torch.bfloat16: 0.25}
+_EFFICIENCY = {torch.float32: 0.5, torch.bfloat16: 0.25}
 """Share of the matmul rate that a training step reached when this was measured (SmolLM2-135M, one and two cores)."""
 _OPTIMISER_BYTES = 16
 """Bytes for each trained float32 weight: weight, gradient, two moments of AdamW."""
