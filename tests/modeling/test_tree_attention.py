@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import AutoConfig
+from transformers import AttentionInterface, AutoConfig
 
 from rewardsmith.batching.layout import Layout
 from rewardsmith.batching.tokenizing import TokenizedResponse
@@ -20,7 +21,7 @@ from rewardsmith.modeling.building import build_reward_model
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.modeling.spec import BackboneSpec
 from rewardsmith.modeling.tree_attention import VERIFIED, enable_trees
-from rewardsmith.modeling.tree_check import trees_agree
+from rewardsmith.modeling.tree_check import differs_first
 
 TREES = Layout(2, trees=True, token_budget=4096)
 few = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -98,15 +99,25 @@ def test_an_unknown_architecture_is_checked_once_and_falls_back(
     prompt = tuple(range(20, 60))
     given = [TokenizedResponse((*prompt, *range(k, k + 9)), 40) for k in (70, 90, 110)]
     right = model.rewards_of(given)
-    assert trees_agree(model, given)
+    assert differs_first(model, given) is None
     monkeypatch.setattr(tree_attention, "VERIFIED", frozenset())
     model.trees_checked = False
-    monkeypatch.setattr(tree_attention, "_causal", lambda size, seen, *_: torch.ones(size, seen + size).tril().bool())
-    assert not trees_agree(model, given)
+
+    def wrong_in_layer_1(module: torch.nn.Module, query: torch.Tensor, *args: Any, **how: Any) -> Any:
+        return tree_attention.tree_attention(module, (1 + (module.layer_idx == 1)) * query, *args, **how)
+
+    monkeypatch.setitem(AttentionInterface._global_mapping, tree_attention.NAME, wrong_in_layer_1)
+    assert differs_first(model, given) is None  # wrong in both forms alike
+
+    def wrong_in_trees(module: torch.nn.Module, query: torch.Tensor, *args: Any, **how: Any) -> Any:
+        return (wrong_in_layer_1 if how.get("nodes") else tree_attention.tree_attention)(module, query, *args, **how)
+
+    monkeypatch.setitem(AttentionInterface._global_mapping, tree_attention.NAME, wrong_in_trees)
+    assert differs_first(model, given) == "layer 1"
     torch.testing.assert_close(model.rewards_of(given), right)
     assert not model.trees
     model.rewards_of(given)
-    assert capsys.readouterr().err.count("padded rows") == 1
+    assert capsys.readouterr().err.count("(layer 1 is the first to differ): padded rows are used") == 1
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma2"])
