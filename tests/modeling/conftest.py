@@ -76,3 +76,17 @@ def plain_rewards() -> Callable[..., list[float]]:
         return logits[:, 0].float().tolist()
 
     return score
+
+
+@pytest.fixture(scope="session")
+def rewards_and_gradients() -> Callable[..., Any]:
+    """`(model, batch)` of tokenized responses to their rewards and every gradient, by name, of their squares' sum."""
+    from rewardsmith.batching.layout import Layout
+
+    def measure(model: Any, batch: Any) -> tuple[Any, dict[str, Any]]:
+        model.zero_grad()
+        rewards = model(Layout(2, trees=True, token_budget=4096).rows(batch)).rewards
+        rewards.square().sum().backward()
+        return rewards.detach(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+    return measure

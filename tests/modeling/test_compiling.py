@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from rewardsmith.batching.layout import Layout
 from rewardsmith.batching.tokenizing import TokenizedResponse
 from rewardsmith.errors import ModelError
 from rewardsmith.modeling.compiling import compile_modules
@@ -23,14 +23,16 @@ BATCHES = [
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_compiled_is_the_same_but_for_rounding(model_of: Callable[[str, str], RewardModel], tmp_path: Path) -> None:
+def test_compiled_is_the_same_but_for_rounding(
+    model_of: Callable[[str, str], RewardModel], rewards_and_gradients: Callable[..., Any], tmp_path: Path
+) -> None:
     model = model_of("llama", "last")
-    plain = [_gradients(model, batch) for batch in BATCHES]
+    plain = [rewards_and_gradients(model, batch) for batch in BATCHES]
     names = list(model.state_dict())
     layers = model.backbone.config.num_hidden_layers
     assert compile_modules(model.backbone) == 3 * layers + 1  # two norms and an MLP a layer, and the last norm
     for (rewards, gradients), batch in zip(plain, BATCHES, strict=True):
-        again, compiled = _gradients(model, batch)
+        again, compiled = rewards_and_gradients(model, batch)
         torch.testing.assert_close(again, rewards, rtol=1e-5, atol=1e-6)
         for name, gradient in gradients.items():
             assert (compiled[name] - gradient).norm() <= 1e-5 * gradient.norm(), name
@@ -48,10 +50,3 @@ def test_a_machine_that_cannot_compile_says_so_at_once(
     monkeypatch.setattr(torch, "compile", lambda _: broken)
     with pytest.raises(ModelError, match=r"does not work here.*No working C\+\+ compiler.*leave `compile` out"):
         compile_modules(model_of("llama", "last").backbone)
-
-
-def _gradients(model: RewardModel, batch: list[TokenizedResponse]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    model.zero_grad()
-    rewards = model(Layout(2, trees=True, token_budget=4096).rows(batch)).rewards
-    rewards.square().sum().backward()
-    return rewards.detach(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,6 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rewardsmith.batching.layout import Layout
 from rewardsmith.batching.tokenizing import TokenizedResponse
 from rewardsmith.modeling import cpu_linear as module
 from rewardsmith.modeling.compiling import compile_modules
@@ -37,11 +37,10 @@ class Calls(TorchDispatchMode):
 
 
 @pytest.fixture
-def always(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if this CPU gained, however little there is to multiply."""
     monkeypatch.setattr(module, "ONEDNN_IS_FASTER", True)
     monkeypatch.setattr(module, "_LEAST_WORK", 0)
-    yield
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 7), (2, 3, 4)])
@@ -124,7 +123,12 @@ def test_which_machines_gain(
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")
 @pytest.mark.parametrize("how", ["plain", "checkpointing", "lora", "compiled"])
 def test_a_model_gives_the_same_and_saves_the_same(
-    how: str, build: Callable[..., RewardModel], always: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    how: str,
+    build: Callable[..., RewardModel],
+    rewards_and_gradients: Callable[..., Any],
+    always: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     if how == "compiled" and shutil.which("g++") is None:
         pytest.skip("torch.compile needs a C++ compiler")
@@ -137,11 +141,11 @@ def test_a_model_gives_the_same_and_saves_the_same(
         model.train()
     with monkeypatch.context() as without:
         without.setattr(module, "ONEDNN_IS_FASTER", False)
-        rewards, gradients = _gradients(copy.deepcopy(model))
+        rewards, gradients = rewards_and_gradients(copy.deepcopy(model), TEXTS)
     if how == "compiled":
         assert compile_modules(model.backbone)
     with Calls() as calls:
-        again, found = _gradients(model)
+        again, found = rewards_and_gradients(model, TEXTS)
     assert calls.count or how == "compiled"
     torch.testing.assert_close(again, rewards, rtol=1e-5, atol=1e-6)
     assert found.keys() == gradients.keys()
@@ -149,10 +153,3 @@ def test_a_model_gives_the_same_and_saves_the_same(
         assert (found[name] - gradient).norm() <= 1e-5 * gradient.norm() + 1e-8, name
     loaded = RewardModel.from_pretrained(model.eval().save_pretrained(tmp_path / "model"))
     torch.testing.assert_close(loaded.rewards_of(TEXTS), rewards, rtol=1e-5, atol=1e-6)
-
-
-def _gradients(model: RewardModel) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    model.zero_grad()
-    rewards = model(Layout(2, trees=True, token_budget=4096).rows(TEXTS)).rewards
-    rewards.square().sum().backward()
-    return rewards.detach(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}

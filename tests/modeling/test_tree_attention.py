@@ -114,6 +114,9 @@ def test_an_unknown_architecture_is_checked_once_and_falls_back(
 
     monkeypatch.setitem(AttentionInterface._global_mapping, tree_attention.NAME, wrong_in_trees)
     assert differs_first(model, given) == "layer 1"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(model.inner.config, "num_hidden_layers", 9)  # no list of so many layers is found
+        assert differs_first(model, given) == "the head"
     torch.testing.assert_close(model.rewards_of(given), right)
     assert not model.trees
     model.rewards_of(given)

@@ -15,6 +15,7 @@ from torch import nn
 
 from rewardsmith.batching.layout import DEFAULT_TOKEN_BUDGET, Layout
 from rewardsmith.batching.tokenizing import TokenizedResponse
+from rewardsmith.errors import ModelError
 from rewardsmith.modeling import tree_attention
 from rewardsmith.modeling.backbone import layers_of
 
@@ -67,7 +68,10 @@ def differs_first(model: RewardModel, sequences: Sequence[TokenizedResponse]) ->
 def _measure(model: RewardModel, sequences: Sequence[TokenizedResponse], trees: bool) -> dict[str, torch.Tensor]:
     """Each layer's states at the sequences' last tokens [n, H], from below, and the head's rewards [n, outputs]."""
     passes = [r.to(model.device) for r in Layout(model.layout().pad_id, trees, DEFAULT_TOKEN_BUDGET).rows(sequences)]
-    layers = layers_of(model.backbone, model.inner.config.get_text_config().num_hidden_layers)
+    try:
+        layers = list(layers_of(model.backbone, model.inner.config.get_text_config().num_hidden_layers))
+    except ModelError:  # layers kept otherwise only leave the difference without a place
+        layers = []
     with ExitStack() as stack:
         seen = {f"layer {k}": stack.enter_context(_outputs(layer)) for k, layer in enumerate(layers)}
         rewards = model(passes).rewards
