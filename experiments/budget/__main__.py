@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from experiments.budget import cross, efficiency, front, methods, stages, tastes, unseen
+from experiments.budget import cross, efficiency, front, methods, probabilities, stages, tastes, unseen
 from experiments.budget.bench import Bench
 from experiments.command import run_experiment
 from experiments.provenance import commit, versions
@@ -26,6 +26,7 @@ PIECES = {
     "stages": stages.section,
     "efficiency": efficiency.section,
     "cross": cross.section,
+    "probabilities": probabilities.section,
     "unseen": unseen.section,
     "tastes": tastes.section,
 }

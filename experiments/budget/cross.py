@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from experiments.budget.bench import Bench, rewards_of
@@ -15,28 +17,19 @@ from rewardsmith.evaluation.ranking import correctness
 from rewardsmith.evaluation.scored import ScoredPreference
 from rewardsmith.modeling.features import FeatureBank
 from rewardsmith.modeling.reward_model import RewardModel
-from rewardsmith.preferences.record import Preference
 from rewardsmith.reporting.format import percent_with_interval
 from rewardsmith.reporting.tables import Table, to_markdown
+
+GENERAL_MODEL, GENERAL = "general model", "general"
 
 
 def section(bench: Bench) -> str:
     """Scores what is missing, and tells of it."""
-    runs_at(bench, POINTS[0])
     scored: dict[tuple[str, str], list[FloatArray]] = {}
-    start = RewardModel.from_pretrained(bench.general)
-    bank = FeatureBank(start)
-    for seed in bench.seeds:
-        parts = {d: read_parts(start, bench.dsp, d, bench.general_sets(), seed) for d in DOMAINS}
-        sets = {d: parts[d].custom[TEST] for d in DOMAINS} | {"general": parts[DOMAINS[0]].pooled(TEST)}
-        models = {"general model": start} | {
-            d: RewardModel.from_pretrained(bench.out / f"front/{d}-{POINTS[0]:g}-{seed}" / "model") for d in DOMAINS
-        }
-        for name, model in models.items():
-            for column, figures in _correct(model, bank, sets).items():
-                scored.setdefault((name, column), []).append(figures)
-    columns = (*DOMAINS, "general")
-    rows = [(name, *(_cell(scored[name, column]) for column in columns)) for name in ("general model", *DOMAINS)]
+    for name, column, found in scored_test_parts(bench):
+        scored.setdefault((name, column), []).append(_correct(found))
+    columns = (*DOMAINS, GENERAL)
+    rows = [(name, *(_cell(scored[name, column]) for column in columns)) for name in (GENERAL_MODEL, *DOMAINS)]
     return "\n\n".join(
         [
             "## (d) Every custom model on every set",
@@ -47,14 +40,29 @@ def section(bench: Bench) -> str:
     )
 
 
-def _correct(model: RewardModel, bank: FeatureBank, sets: dict[str, list[Preference]]) -> dict[str, FloatArray]:
-    """Every set's mean share of pairs ranked right, by prompt."""
-    found = {}
-    for name, preferences in sets.items():
-        rewards = rewards_of(model, bank, preferences)
-        table = pair_table([ScoredPreference.of(p, r) for p, r in zip(preferences, rewards, strict=True)])
-        found[name] = np.bincount(table.prompts, correctness(table.margins)) / np.bincount(table.prompts)
-    return found
+def scored_test_parts(bench: Bench) -> Iterator[tuple[str, str, list[ScoredPreference]]]:
+    """(model, set, records) of every seed: the general model and each domain's, on each domain's and the general sets'
+    test parts. A customised model that was not kept is made first."""
+    runs_at(bench, POINTS[0])
+    start = RewardModel.from_pretrained(bench.general)
+    bank = FeatureBank(start)
+    for seed in bench.seeds:
+        parts = {d: read_parts(start, bench.dsp, d, bench.general_sets(), seed) for d in DOMAINS}
+        sets = {d: parts[d].custom[TEST] for d in DOMAINS} | {GENERAL: parts[DOMAINS[0]].pooled(TEST)}
+        models = {GENERAL_MODEL: start} | {
+            d: RewardModel.from_pretrained(bench.out / f"front/{d}-{POINTS[0]:g}-{seed}" / "model") for d in DOMAINS
+        }
+        for name, model in models.items():
+            for column, preferences in sets.items():
+                rewards = rewards_of(model, bank, preferences)
+                yield name, column, [ScoredPreference.of(p, r) for p, r in zip(preferences, rewards, strict=True)]
+
+
+def _correct(scored: Sequence[ScoredPreference]) -> FloatArray:
+    """The mean share of pairs ranked right, by prompt."""
+    table = pair_table(scored)
+    shares: FloatArray = np.bincount(table.prompts, correctness(table.margins)) / np.bincount(table.prompts)
+    return shares
 
 
 def _cell(figures: list[FloatArray]) -> str:
