@@ -26,7 +26,7 @@ GENERAL_MODEL, GENERAL = "general model", "general"
 def section(bench: Bench) -> str:
     """Scores what is missing, and tells of it."""
     scored: dict[tuple[str, str], list[FloatArray]] = {}
-    for name, column, found in scored_test_parts(bench):
+    for name, column, found in scored_parts(bench, TEST):
         scored.setdefault((name, column), []).append(_correct(found))
     columns = (*DOMAINS, GENERAL)
     rows = [(name, *(_cell(scored[name, column]) for column in columns)) for name in (GENERAL_MODEL, *DOMAINS)]
@@ -40,22 +40,23 @@ def section(bench: Bench) -> str:
     )
 
 
-def scored_test_parts(bench: Bench) -> Iterator[tuple[str, str, list[ScoredPreference]]]:
-    """(model, set, records) of every seed: the general model and each domain's, on each domain's and the general sets'
-    test parts. A customised model that was not kept is made first."""
+def scored_parts(bench: Bench, *names: str) -> Iterator[tuple[str, str, list[ScoredPreference]]]:
+    """(model, set, records) of every seed: the general model and each domain's, on these parts of each domain's and of
+    the general preferences. A customised model that was not kept is made first."""
     runs_at(bench, POINTS[0])
     start = RewardModel.from_pretrained(bench.general)
     bank = FeatureBank(start)
     for seed in bench.seeds:
         parts = {d: read_parts(start, bench.dsp, d, bench.general_sets(), seed) for d in DOMAINS}
-        sets = {d: parts[d].custom[TEST] for d in DOMAINS} | {GENERAL: parts[DOMAINS[0]].pooled(TEST)}
+        sets = {d: [p for name in names for p in parts[d].custom.get(name, [])] for d in DOMAINS}
+        sets[GENERAL] = [p for name in names for p in parts[DOMAINS[0]].pooled(name)]
         models = {GENERAL_MODEL: start} | {
             d: RewardModel.from_pretrained(bench.out / f"front/{d}-{POINTS[0]:g}-{seed}" / "model") for d in DOMAINS
         }
-        for name, model in models.items():
+        for model_name, model in models.items():
             for column, preferences in sets.items():
                 rewards = rewards_of(model, bank, preferences)
-                yield name, column, [ScoredPreference.of(p, r) for p, r in zip(preferences, rewards, strict=True)]
+                yield model_name, column, [ScoredPreference.of(p, r) for p, r in zip(preferences, rewards, strict=True)]
 
 
 def _correct(scored: Sequence[ScoredPreference]) -> FloatArray:

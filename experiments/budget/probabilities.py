@@ -7,18 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from experiments.budget.bench import Bench
-from experiments.budget.cross import GENERAL, GENERAL_MODEL, scored_test_parts
+from experiments.budget.cross import GENERAL, GENERAL_MODEL, scored_parts
 from experiments.budget.front import POINTS
 from experiments.real_data import DOMAINS
 from rewardsmith.calibration.maps import fit_slope
+from rewardsmith.customization.parts import CERTIFY, TEST
 from rewardsmith.evaluation.calibration import debiased_ece, debiased_ece_interval
 from rewardsmith.evaluation.pairs import pair_table, prompt_weights
 from rewardsmith.evaluation.scored import ScoredPreference
-from rewardsmith.preferences.splitting import split_preferences
+from rewardsmith.preferences.splitting import hash_share
 from rewardsmith.reporting.format import decimal_with_interval
 from rewardsmith.reporting.tables import Table, to_markdown
 
-_HALVES = {"one": 0.5, "other": 0.5}
+_FOLDS = 5
 
 
 def section(bench: Bench) -> str:
@@ -26,12 +27,12 @@ def section(bench: Bench) -> str:
     before: dict[tuple[str, str], list[ScoredPreference]] = {}
     after: dict[tuple[str, str], list[ScoredPreference]] = {}
     temperatures: dict[tuple[str, str], list[float]] = {}
-    for name, column, scored in scored_test_parts(bench):
+    for name, column, scored in scored_parts(bench, CERTIFY, TEST):
         if column not in (name, GENERAL):
             continue
         row = name, column
         before.setdefault(row, []).extend(scored)
-        for scaled, temperature in _halves_by_each_other(scored):
+        for scaled, temperature in _folds_by_the_others(scored):
             after.setdefault(row, []).extend(scaled)
             temperatures.setdefault(row, []).append(temperature)
     rows = []
@@ -41,9 +42,10 @@ def section(bench: Bench) -> str:
     return "\n\n".join(
         [
             "## (e) Are the rewards probabilities?",
-            f"The models within {POINTS[0]:g} points of (a) on their test parts, all {len(bench.seeds)} seeds read "
+            f"The models within {POINTS[0]:g} points of (a) on preferences that they were not trained on (a "
+            f"domain's test part; the certify and test parts of the general sets), all {len(bench.seeds)} seeds read "
             "together: debiased ECE [95 %, by prompt] of σ of the reward margin, as it was and after one temperature "
-            "for each kind of preferences. Each half of a test part takes the temperature that the other half gives.",
+            f"for each kind of preferences. Of {_FOLDS} folds each takes the temperature that the others give.",
             to_markdown(
                 Table("", ("model", "preferences", "pairs", "as it was", "temperature", "temperatures"), tuple(rows))
             ),
@@ -51,18 +53,15 @@ def section(bench: Bench) -> str:
     )
 
 
-def _halves_by_each_other(scored: Sequence[ScoredPreference]) -> list[tuple[list[ScoredPreference], float]]:
-    """Each half of the prompts, its rewards divided by the temperature of the other half, and that temperature."""
-    by_id = {id(s.preference): s for s in scored}
-    halves = [
-        [by_id[id(p)] for p in part]
-        for part in split_preferences([s.preference for s in scored], _HALVES, by="prompt").values()
-    ]
+def _folds_by_the_others(scored: Sequence[ScoredPreference]) -> list[tuple[list[ScoredPreference], float]]:
+    """Each fold of the prompts, its rewards divided by the temperature of the other folds, and that temperature."""
+    fold_of = [int(_FOLDS * hash_share(f"fold\0{s.preference.prompt_key()}")) for s in scored]
     found = []
-    for half, other in (halves, halves[::-1]):
-        table = pair_table(other)
+    for k in range(_FOLDS):
+        table = pair_table([s for s, fold in zip(scored, fold_of, strict=True) if fold != k])
         slope = fit_slope(table.margins, prompt_weights(table.prompts), table.n_prompts)
-        scaled = [ScoredPreference.of(s.preference, [slope * r for r in s.rewards or ()]) for s in half]
+        held_out = [s for s, fold in zip(scored, fold_of, strict=True) if fold == k]
+        scaled = [ScoredPreference.of(s.preference, [slope * r for r in s.rewards or ()]) for s in held_out]
         found.append((scaled, 1 / slope if slope else np.inf))
     return found
 
