@@ -23,7 +23,7 @@ _FOLDS = 5
 
 
 def section(bench: Bench) -> str:
-    """Scores the test parts, and tells of each model on what it is for: its domain, and the general preferences."""
+    """Scores held-out parts, and tells of each model on what it is for: its domain, and the general preferences."""
     before: dict[tuple[str, str], list[ScoredPreference]] = {}
     after: dict[tuple[str, str], list[ScoredPreference]] = {}
     temperatures: dict[tuple[str, str], list[float]] = {}
