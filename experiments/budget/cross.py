@@ -40,9 +40,10 @@ def section(bench: Bench) -> str:
     )
 
 
-def scored_parts(bench: Bench, *names: str) -> Iterator[tuple[str, str, list[ScoredPreference]]]:
+def scored_parts(bench: Bench, *names: str, across: bool = True) -> Iterator[tuple[str, str, list[ScoredPreference]]]:
     """(model, set, records) of every seed: the general model and each domain's, on these parts of each domain's and of
-    the general preferences. A customised model that was not kept is made first."""
+    the general preferences; not `across`, on the general ones and the model's own domain alone. A customised model that
+    was not kept is made first."""
     runs_at(bench, POINTS[0])
     start = RewardModel.from_pretrained(bench.general)
     bank = FeatureBank(start)
@@ -54,9 +55,13 @@ def scored_parts(bench: Bench, *names: str) -> Iterator[tuple[str, str, list[Sco
             d: RewardModel.from_pretrained(bench.out / f"front/{d}-{POINTS[0]:g}-{seed}" / "model") for d in DOMAINS
         }
         for model_name, model in models.items():
-            for column, preferences in sets.items():
-                rewards = rewards_of(model, bank, preferences)
-                yield model_name, column, [ScoredPreference.of(p, r) for p, r in zip(preferences, rewards, strict=True)]
+            for column in sets if across else sets.keys() & {model_name, GENERAL}:
+                rewards = rewards_of(model, bank, sets[column])
+                yield (
+                    model_name,
+                    column,
+                    [ScoredPreference.of(p, r) for p, r in zip(sets[column], rewards, strict=True)],
+                )
 
 
 def _correct(scored: Sequence[ScoredPreference]) -> FloatArray:

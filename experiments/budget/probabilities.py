@@ -25,11 +25,10 @@ def section(bench: Bench) -> str:
     """Scores held-out parts, and tells of each model on what it is for: its domain, and the general preferences."""
     scored: dict[tuple[str, str], list[ScoredPreference]] = {}
     margins: dict[tuple[str, str], list[dict[str, FloatArray]]] = {}
-    for name, column, found in scored_parts(bench, CERTIFY, TEST):
-        if column in (name, GENERAL):
-            table = pair_table(found)
-            scored.setdefault((name, column), []).extend(found)
-            margins.setdefault((name, column), []).append(_calibrated(table.margins, table.prompts))
+    for name, column, found in scored_parts(bench, CERTIFY, TEST, across=False):
+        table = pair_table(found)
+        scored.setdefault((name, column), []).extend(found)
+        margins.setdefault((name, column), []).append(_calibrated(table.margins, table.prompts))
     rows = []
     for row in [(GENERAL_MODEL, GENERAL), *((d, d) for d in DOMAINS), *((d, GENERAL) for d in DOMAINS)]:
         table = pair_table(scored[row])
