@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from scipy import stats
 
-from experiments.budget.bench import Bench
+from experiments.budget.bench import Bench, mean_and_error
 from experiments.real_data import DOMAINS, GENERAL_SETS
 from rewardsmith.evaluation.result import load_result
 from rewardsmith.evaluation.statistics import Interval
@@ -63,19 +63,21 @@ def design() -> list[Setting]:
 
 def section(bench: Bench) -> str:
     """Runs what is missing, and tells of all of it."""
-    outcomes = [_outcome(bench, setting, seed) for seed in bench.seeds for setting in design()]
+    by_seed = [[_outcome(bench, setting, seed) for setting in design()] for seed in bench.seeds]
+    found = list(zip(*by_seed, strict=True))
     return "\n\n".join(
         [
             "## (b) The paper's questions",
             f"The embedded model's first {DEPTH} layers, the lower {FROZEN} frozen; at most {GENERAL_PREFERENCES} "
             f"preferences of each general set and {QUERIES} DSP queries; one epoch of the base and general stages, two "
-            "of the custom one, all four domains jointly. Enrichment in the general stage is harmless and webgpt "
-            "beside helpful, in the custom stage as many general preferences as there are queries. Accuracy on the "
-            f"test parts; {len(design())} settings, seeds {', '.join(str(s) for s in bench.seeds)}.",
-            to_markdown(_table(outcomes)),
-            "Main effects, points [95 %]: least squares over the settings with a general stage, so that each factor is "
-            "freed of the others; the interval is Student's, from what the main effects leave over.",
-            to_markdown(_effects(outcomes)),
+            "of the custom one, all four domains jointly; bfloat16 autocast. Enrichment in the general stage is "
+            "harmless and webgpt beside helpful, in the custom stage as many general preferences as there are queries. "
+            f"Accuracy % on the test parts; {len(design())} settings, mean ± standard error over seeds "
+            f"{', '.join(str(s) for s in bench.seeds)}.",
+            to_markdown(_table(found)),
+            "Main effects, points [95 %]: least squares over the means of the settings with a general stage, so that "
+            "each factor is freed of the others; the interval is Student's, from what the main effects leave over.",
+            to_markdown(_effects(found)),
         ]
     )
 
@@ -119,6 +121,7 @@ def _recipe(bench: Bench, setting: Setting, seed: int) -> Recipe:
         "warmup": 0.1,
         "freeze_layers": FROZEN,
         "evaluations": 0,
+        "bf16": True,
     }
     ranking = common | {"head_learning_rate": 1e-3}
     sets = list(GENERAL_SETS) if setting.enrichment == "general stage" else [GENERAL_SETS[0]]
@@ -146,20 +149,26 @@ def _recipe(bench: Bench, setting: Setting, seed: int) -> Recipe:
     )
 
 
-def _table(outcomes: Sequence[Outcome]) -> Table:
+def _table(found: Sequence[Sequence[Outcome]]) -> Table:
     rows = [
         (
-            o.setting.structure,
-            o.setting.enrichment,
-            "yes" if o.setting.imitate_general else "no",
-            "yes" if o.setting.imitate_custom else "no",
-            percent(o.custom),
-            percent(o.general),
+            setting.structure,
+            setting.enrichment,
+            "yes" if setting.imitate_general else "no",
+            "yes" if setting.imitate_custom else "no",
+            _percent_with_error([o.custom for o in seeds]),
+            _percent_with_error([o.general for o in seeds]),
         )
-        for o in outcomes
+        for seeds in found
+        for setting in [seeds[0].setting]
     ]
-    columns = ("stages", "enrichment", "general imitates", "custom imitates", "four domains %", "general %")
+    columns = ("stages", "enrichment", "general imitates", "custom imitates", "four domains", "general")
     return Table("", columns, tuple(rows), n_labels=4)
+
+
+def _percent_with_error(values: Sequence[float]) -> str:
+    mean, error = mean_and_error(values)
+    return f"{percent(mean)} ± {percent(error)}"
 
 
 def effects(settings: Sequence[Setting], values: Sequence[float]) -> dict[str, tuple[float, Interval]]:
@@ -183,10 +192,10 @@ def effects(settings: Sequence[Setting], values: Sequence[float]) -> dict[str, t
     }
 
 
-def _effects(outcomes: Sequence[Outcome]) -> Table:
-    staged = [o for o in outcomes if o.setting.structure != "custom"]
-    settings = [o.setting for o in staged]
-    custom = effects(settings, [o.custom for o in staged])
-    general = effects(settings, [o.general for o in staged])
+def _effects(found: Sequence[Sequence[Outcome]]) -> Table:
+    staged = [seeds for seeds in found if seeds[0].setting.structure != "custom"]
+    settings = [seeds[0].setting for seeds in staged]
+    custom = effects(settings, [_mean([o.custom for o in seeds]) for seeds in staged])
+    general = effects(settings, [_mean([o.general for o in seeds]) for seeds in staged])
     rows = [(n, difference_with_interval(*custom[n]), difference_with_interval(*general[n])) for n in custom]
     return Table("", ("factor", "four domains", "general"), tuple(rows))

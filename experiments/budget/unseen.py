@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from experiments.budget.bench import Bench, rewards_of
@@ -26,22 +28,22 @@ def section(bench: Bench) -> str:
     """Runs what is missing, and tells of all of it."""
     start = RewardModel.from_pretrained(bench.general)
     bank = FeatureBank(start)
-    seed = bench.seeds[0]
     rows = []
     for left in GENERAL_SETS:
-        parts = read_parts(start, bench.dsp, DOMAINS[0], bench.general_sets(), seed).general[left]
+        sets = bench.general_sets(left)
+        # What the general model was not trained on: the same prompts for every seed.
+        parts = read_parts(start, bench.dsp, DOMAINS[0], bench.general_sets(), bench.seeds[0]).general[left]
         unseen = [p for part in (CHOOSE, CERTIFY, TEST) for p in parts[part]]
         for method in METHODS:
             differences, results = [], []
-            for domain in DOMAINS:
+            for seed, domain in itertools.product(bench.seeds, DOMAINS):
                 run = f"unseen/{domain}-{method}-without-{left}-{seed}"
-                sets = bench.general_sets(left)
                 results.append(
                     bench.customised(run, bench.dsp, domain, sets, POINTS, seed, method=method, keep_model=True)
                 )
                 custom = RewardModel.from_pretrained(bench.out / run / "model")
                 differences.append(_difference(bank, custom, unseen))
-            # One row for a prompt: the four domains' models are judged on the same ones.
+            # One row for a prompt: the models of all domains and seeds are judged on the same ones.
             d = np.mean(differences, axis=0)
             rows.append(
                 (
@@ -58,8 +60,8 @@ def section(bench: Bench) -> str:
         [
             "## A general set that was never seen",
             f"Customised within {POINTS:g} points of two general sets and measured on the third, whose prompts were "
-            f"neither trained, chosen nor certified on (the general model was trained on others of it); mean over the "
-            f"four domains, seed {seed}.",
+            f"neither trained, chosen nor certified on (the general model was trained on others of it); means over the "
+            f"four domains and {len(bench.seeds)} seeds.",
             to_markdown(Table("", columns, tuple(rows), n_labels=2)),
         ]
     )
