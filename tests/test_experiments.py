@@ -4,6 +4,7 @@ those of ordinary least squares."""
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_effects_are_those_of_least_squares() -> None:
         assert interval == pytest.approx(tuple(peer.conf_int(0.05)[k]))
 
 
-def test_an_outcome_is_read_from_a_result_with_a_set_for_each_domain(tmp_path: Path) -> None:
+def test_an_outcome_is_read_from_a_result_with_a_set_for_each_domain_and_recorded(tmp_path: Path) -> None:
     def preferences(domain: str) -> list[Preference]:
         prompt = [{"role": "user", "content": domain}]
         return [Preference(id=domain, prompt=prompt, responses=["a", "b"], scores=[1, 0], domain=domain)]
@@ -71,5 +72,8 @@ def test_an_outcome_is_read_from_a_result_with_a_set_for_each_domain(tmp_path: P
     setting = design()[0]
     result = evaluate_models(scorers, sets, baselines=False)
     save_result(tmp_path / "stages" / f"{setting.name}-3" / "result.json", result)
-    found = _outcome(Bench("unused", tmp_path, tmp_path, tmp_path, (3,), 0, Console()), setting, 3)
+    bench = Bench("unused", tmp_path, tmp_path, tmp_path, (3,), 0, Console())
+    found = _outcome(bench, setting, 3)
     assert (found.custom, found.general) == (1.0, 0.25)
+    shutil.rmtree(tmp_path / "stages")
+    assert _outcome(bench, setting, 3) == found

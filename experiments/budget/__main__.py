@@ -45,8 +45,8 @@ def budget(
 ) -> None:
     """Runs the pieces, each where it was left, and writes the page."""
     console = Console(stderr=True)
-    bench = Bench(general, data, out, page.parent.parent / "images", seeds or [3, 4, 5], minutes, console)
-    for folder in (out / "sections", page.parent, bench.images):
+    bench = Bench(general, data, out, page.parent, seeds or [3, 4, 5], minutes, console)
+    for folder in (out / "sections", bench.results, bench.images):
         folder.mkdir(parents=True, exist_ok=True)
     for piece in pieces or [piece for piece in PIECES if piece != METHODS or portable]:
         if piece not in PIECES:

@@ -33,7 +33,8 @@ class Bench:
     general: str
     data: Path
     out: Path
-    images: Path
+    results: Path
+    """The folder of the page and of what is published beside it."""
     seeds: Sequence[int]
     minutes: float
     console: Console
@@ -43,6 +44,11 @@ class Bench:
         """Whether the general model is one that other tools can load; a customised one need not be more."""
         info = read_info(Path(self.general))
         return info is None or info.portable
+
+    @property
+    def images(self) -> Path:
+        """The folder of the pictures."""
+        return self.results.parent / "images"
 
     @property
     def dsp(self) -> str:

@@ -7,6 +7,7 @@ general stage, every pair of structure and enrichment is met by two of the four 
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -15,9 +16,11 @@ import numpy as np
 from scipy import stats
 
 from experiments.budget.bench import Bench, mean_and_error
+from experiments.provenance import commit
 from experiments.real_data import DOMAINS, GENERAL_SETS
 from rewardsmith.evaluation.result import load_result
 from rewardsmith.evaluation.statistics import Interval
+from rewardsmith.files import append_lines
 from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.splitting import hash_share
 from rewardsmith.reporting.format import difference_with_interval, percent
@@ -32,6 +35,8 @@ DEPTH, FROZEN = 8, 4
 IMITATION = 0.1
 GENERAL_PREFERENCES, QUERIES = 300, 160
 """Of each general set, and of the DSP queries: small, because there are many runs."""
+RECORD = "budget_stages.jsonl"
+"""Beside the page: every run's figures. The runs take hours, so that another machine goes on from here."""
 
 
 class Setting(NamedTuple):
@@ -70,10 +75,10 @@ def section(bench: Bench) -> str:
             "## (b) The paper's questions",
             f"The embedded model's first {DEPTH} layers, the lower {FROZEN} frozen; at most {GENERAL_PREFERENCES} "
             f"preferences of each general set and {QUERIES} DSP queries; one epoch of the base and general stages, two "
-            "of the custom one, all four domains jointly; bfloat16 autocast. Enrichment in the general stage is "
+            "of the custom one, all four domains jointly. Enrichment in the general stage is "
             "harmless and webgpt beside helpful, in the custom stage as many general preferences as there are queries. "
             f"Accuracy % on the test parts; {len(design())} settings, mean ± standard error over seeds "
-            f"{', '.join(str(s) for s in bench.seeds)}.",
+            f"{', '.join(str(s) for s in bench.seeds)}. Each run with its precision and commit: [{RECORD}]({RECORD}).",
             to_markdown(_table(found)),
             "Main effects, points [95 %]: least squares over the means of the settings with a general stage, so that "
             "each factor is freed of the others; the interval is Student's, from what the main effects leave over.",
@@ -93,7 +98,19 @@ class Outcome(NamedTuple):
 
 
 def _outcome(bench: Bench, setting: Setting, seed: int) -> Outcome:
-    """Trains and evaluates, unless that was done before."""
+    """What the record of all runs says; what it lacks is trained, evaluated and put there."""
+    record = bench.results / RECORD
+    rows = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()] if record.is_file() else []
+    known = next((r for r in rows if (r["setting"], r["seed"]) == (setting.name, seed)), None)
+    if known is None:
+        custom, general = _run(bench, setting, seed)
+        known = {"setting": setting.name, "seed": seed, "four domains": custom, "general": general}
+        append_lines(record, [json.dumps(known | {"precision": "bfloat16 autocast", "commit": commit()})])
+    return Outcome(setting, known["four domains"], known["general"])
+
+
+def _run(bench: Bench, setting: Setting, seed: int) -> tuple[float, float]:
+    """Accuracy on the domains and on the general sets."""
     folder = bench.out / "stages" / f"{setting.name}-{seed}"
     if not (folder / "result.json").is_file():
         bench.console.rule(folder.name)
@@ -102,7 +119,7 @@ def _outcome(bench: Bench, setting: Setting, seed: int) -> Outcome:
     models = {model.model: model for model in load_result(folder / "result.json").models}
     own = [models[d].sets[d].accuracy for d in DOMAINS]
     general = [models[d].sets[name].accuracy for d in DOMAINS for name in GENERAL_SETS]
-    return Outcome(setting, _mean(own), _mean(general))
+    return _mean(own), _mean(general)
 
 
 def _mean(values: Sequence[float | None]) -> float:
