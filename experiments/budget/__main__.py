@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -19,16 +20,24 @@ from experiments.real_data import FOLDER
 from rewardsmith.errors import UserError
 from rewardsmith.files import write_whole
 
-METHODS = "methods"
+
+class Piece(NamedTuple):
+    """What writes a section of the page."""
+
+    section: Callable[[Bench], str]
+    portable: bool = False
+    """Whether it needs a general model that can be trained on."""
+
+
 PIECES = {
-    "front": front.section,
-    METHODS: methods.section,
-    "stages": stages.section,
-    "efficiency": efficiency.section,
-    "cross": cross.section,
-    "probabilities": probabilities.section,
-    "unseen": unseen.section,
-    "tastes": tastes.section,
+    "front": Piece(front.section),
+    "methods": Piece(methods.section, portable=True),
+    "stages": Piece(stages.section),
+    "efficiency": Piece(efficiency.section),
+    "cross": Piece(cross.section),
+    "probabilities": Piece(probabilities.section),
+    "unseen": Piece(unseen.section),
+    "tastes": Piece(tastes.section),
 }
 _ROOT = Path(__file__).parent.parent.parent
 
@@ -48,12 +57,12 @@ def budget(
     bench = Bench(general, data, out, page.parent, seeds or [3, 4, 5], minutes, console)
     for folder in (out / "sections", bench.results, bench.images):
         folder.mkdir(parents=True, exist_ok=True)
-    for piece in pieces or [piece for piece in PIECES if piece != METHODS or portable]:
+    for piece in pieces or [name for name, piece in PIECES.items() if portable or not piece.portable]:
         if piece not in PIECES:
             raise UserError(f"--piece {piece}: there is none; there are {', '.join(PIECES)}")
         started = time.monotonic()
-        own = replace(bench, general=portable) if piece == METHODS and portable else bench
-        text = PIECES[piece](own)
+        own = replace(bench, general=portable) if portable and PIECES[piece].portable else bench
+        text = PIECES[piece].section(own)
         options = " ".join(f"--seed {seed}" for seed in bench.seeds)
         given = "--general MODEL" if own is bench else "--general ANOTHER --portable MODEL"
         how = (
