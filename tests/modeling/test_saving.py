@@ -373,3 +373,12 @@ def test_own_shape_loaded_twice_has_the_same_weights(make_backbone, tmp_path, sp
     model.save_pretrained(tmp_path / "m")
     first, second = (digest_of(RewardModel.from_pretrained(tmp_path / "m").parameters()) for _ in range(2))
     assert first == second == digest_of(model.parameters())
+
+
+def test_own_shape_loads_without_a_warning_of_another_type(build, tmp_path, monkeypatch):
+    """transformers does not know our type, and warns of it wherever it reads the folder's config."""
+    build("llama", pooling="mean").save_pretrained(tmp_path / "m")
+    said = []
+    monkeypatch.setattr("transformers.configuration_utils.logger.warning", said.append)
+    RewardModel.from_pretrained(tmp_path / "m")
+    assert said == []

@@ -101,15 +101,15 @@ def load_config(name: str) -> PreTrainedConfig:
         raise ModelError(f"{name!r} is no {kind} that transformers can load: {first_line(error)}") from error
 
 
-def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model, padding on the right.
+def load_tokenizer(name: str, config: PreTrainedConfig | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, padding on the right; `config` where transformers cannot read the model's own.
 
     Raises:
         ModelError: there is none, or it is damaged.
     """
     refuse_missing(name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name, config=config)
     except LOAD_ERRORS as error:
         raise ModelError(f"{name!r} has no tokenizer that can be loaded: {first_line(error)}") from error
     tokenizer.padding_side = "right"

@@ -146,7 +146,7 @@ def _load_own(folder: Path, raw: dict[str, Any]) -> ModelParts:
         own.load_state_dict(_part(tensors, "head."))
     except LOAD_ERRORS as error:
         raise ModelError(f"{str(folder)!r} cannot be loaded, it is damaged: {first_line(error)}") from error
-    tokenizer = load_tokenizer(str(folder))
+    tokenizer = load_tokenizer(str(folder), config)
     return ModelParts(network, tokenizer, info, own)
 
 
