@@ -1,8 +1,8 @@
 """The general model of the experiments: `python -m experiments.budget.general --out MODEL`, in minutes.
 
-The embedded model's first layers as they are, and a linear head for each general set on the response's means of three
-layers; a gate that tells the sets apart weighs them, since they prefer opposite things. Everything is convex: no seed,
-no schedule. What is not in the train part stays unseen, for customisations to choose, certify and test with.
+The embedded model's first layers as they are, and a linear head for each general set on the means of four layers; a
+gate that tells the sets apart weighs them, since they prefer opposite things. Everything is convex: no seed, no
+schedule. What is not in the train part stays unseen, for customisations to choose, certify and test with.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from rewardsmith.preferences.record import Preference, content_hash
 from rewardsmith.preferences.splitting import split_preferences
 from rewardsmith.reporting.format import percent_with_interval
 
-DEPTH, LAYERS = 24, [8, 16, 24]
+DEPTH, LAYERS = 16, [4, 8, 12, 16]
 SHARES = {"train": 0.6, "validation": 0.15, "test": 0.25}
 RIDGE = 30.0
 """Chosen on the validation part, from 3, 10 and 30."""
@@ -52,7 +52,7 @@ def general(
     spec = BackboneSpec(
         model=EMBEDDED,
         depth=DEPTH,
-        pooling="response-mean",
+        pooling="mean",
         layers=LAYERS,
         head="mixture",
         experts=list(GENERAL_SETS),

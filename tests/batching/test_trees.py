@@ -68,19 +68,13 @@ def test_states_members_and_targets_say_the_same_in_both_forms(
     """What each sequence reads (its members' tokens) and predicts (state's token -> target) is the same as padded."""
     flags = imitated[: len(sequences)]
 
-    def told(trees: bool) -> list[tuple[list[tuple[int, bool]], int, list[tuple[int, int]]]]:
+    def told(trees: bool) -> list[tuple[list[int], int, list[tuple[int, int]]]]:
         layout = Layout(0, trees, 64, "sequence" if span else "response")
         by_sequence = {}
         for r in layout.rows(sequences, flags):
             flat = r.input_ids.flatten().tolist()
             for n, k in enumerate(r.sequence.tolist()):
-                members = [
-                    (flat[i], of_response)
-                    for i, of_response, o in zip(
-                        r.member.tolist(), r.in_response.tolist(), r.owner.tolist(), strict=True
-                    )
-                    if o == n
-                ]
+                members = [flat[i] for i, o in zip(r.member.tolist(), r.owner.tolist(), strict=True) if o == n]
                 predicted = [
                     (flat[s], t)
                     for s, t, o in zip(r.lm_state.tolist(), r.lm_target.tolist(), r.lm_owner.tolist(), strict=True)

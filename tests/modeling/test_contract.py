@@ -229,14 +229,12 @@ def test_own_heads_leave_nothing_idle(build, architecture, texts):
 
 SHAPES = {
     "mean": {"pooling": "mean"},
-    "response mean": {"pooling": "response-mean"},
     "max": {"pooling": "max"},
     "mlp": {"head": "mlp", "pooling": "last"},
     "two layers": {"layers": [1, 3], "pooling": "mean"},
     "mlp on two layers": {"layers": [2, 3], "pooling": "max", "head": "mlp"},
     "mixture": {"pooling": "last", "head": "mixture", "experts": ["kind", "terse", "sure"]},
     "mixture of means": {"layers": [1, 3], "pooling": "mean", "head": "mixture", "experts": ["kind", "terse"]},
-    "mixture of response means": {"pooling": "response-mean", "head": "mixture", "experts": ["kind", "terse"]},
 }
 
 
@@ -296,24 +294,20 @@ def _slow(model, prompt, responses):
         turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
         text = model.tokenizer.apply_chat_template(turns, tokenize=False)
         ids = torch.tensor([model.tokenizer(text, add_special_tokens=False)["input_ids"]])
-        before = model.tokenizer.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True)
-        start = len(model.tokenizer(before, add_special_tokens=False)["input_ids"])
         output = plain(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True)
         layers = model.info.layers
         states = [output.last_hidden_state] if layers is None else [output.hidden_states[k] for k in layers]
         pooled = []
         for state in states:
             tokens = state[0]
-            ways = {"mean": tokens.mean(0), "max": tokens.max(0).values, "last": tokens[-1]}
-            pooled.append((ways | {"response-mean": tokens[start:].mean(0)})[model.info.pooling])
+            pooled.append({"mean": tokens.mean(0), "max": tokens.max(0).values, "last": tokens[-1]}[model.info.pooling])
         head = copy.deepcopy(model.own_head).double()
         vector = torch.cat(pooled)
         if model.info.head == "mlp":
             vector = torch.nn.functional.gelu(head.up.weight @ vector + head.up.bias)
         reward = head.out.weight[0] @ vector
         if model.info.head == "mixture":
-            read = output.last_hidden_state[0][start if model.info.pooling == "response-mean" else 0 :].mean(0)
-            weights = (head.gate.weight @ read + head.gate.bias).softmax(0)
+            weights = (head.gate.weight @ output.last_hidden_state[0].mean(0) + head.gate.bias).softmax(0)
             reward = weights @ (head.out.weight @ vector)
         rewards.append(float(reward))
     return rewards

@@ -34,8 +34,8 @@ class Rows:
     `input_ids` [B, T]; `attention_mask` [B, T] of padded rows, None for trees; `position_ids` [1, T] and `nodes` of
     trees, None for padded rows. `sequence` [n] is each sequence's place in the list that was given. Into the hidden
     states flattened to [B * T, H]: `last` [n] points at each sequence's final token, `member` [M] at all tokens of all
-    sequences, `owner` [M] says whose each is (0 .. n-1), `in_response` [M] whether it is of the response. For imitation
-    `lm_state` [m] points at the state that predicts the token `lm_target` [m] of sequence `lm_owner` [m].
+    sequences, `owner` [M] says whose each is (0 .. n-1). For imitation `lm_state` [m] points at the state that predicts
+    the token `lm_target` [m] of sequence `lm_owner` [m].
     """
 
     input_ids: torch.Tensor
@@ -43,7 +43,6 @@ class Rows:
     last: torch.Tensor
     member: torch.Tensor
     owner: torch.Tensor
-    in_response: torch.Tensor
     lm_state: torch.Tensor
     lm_target: torch.Tensor
     lm_owner: torch.Tensor
@@ -88,14 +87,6 @@ def assemble(
         last=torch.tensor([place[-1] for place in places]),
         member=torch.tensor([index for place in places for index in place]),
         owner=torch.tensor([n for n, place in enumerate(places) for _ in place]),
-        # An empty response still has its last token, so that a mean over it is defined.
-        in_response=torch.tensor(
-            [
-                t >= min(sequences[k].response_start, len(sequences[k]) - 1)
-                for k in group
-                for t in range(len(sequences[k]))
-            ]
-        ),
         lm_state=torch.tensor(states, dtype=torch.long),
         lm_target=torch.tensor(targets, dtype=torch.long),
         lm_owner=torch.tensor(owners, dtype=torch.long),

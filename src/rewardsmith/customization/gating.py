@@ -1,7 +1,6 @@
 """The gate of a gated residual: how much a dialogue looks like those of the custom preferences.
 
-`r = r_general + q(m) δ·h` with `q(m) = σ(v·m + c)`, m the mean of the last hidden states over the dialogue, or over
-its response where the model is pooled so. Where q is
+`r = r_general + q(m) δ·h` with `q(m) = σ(v·m + c)`, m the mean of the last hidden states over the dialogue. Where q is
 near 0 the general model's verdicts stay. A gate may win by knowing a format: what it keeps on general sets that it
 never saw is to be measured on such sets.
 """
@@ -61,7 +60,7 @@ def mean_columns(model: RewardModel) -> slice | None:
     width = model.inner.config.get_text_config().hidden_size
     depth = model.inner.config.get_text_config().num_hidden_layers
     layers = model.info.layers or [depth]
-    if model.info.pooling not in ("mean", "response-mean") or model.info.head == "mlp" or depth not in layers:
+    if model.info.pooling != "mean" or model.info.head == "mlp" or depth not in layers:
         return None
     start = width * layers.index(depth)
     return slice(start, start + width)

@@ -107,7 +107,6 @@ def _agrees(prefix: FrozenPrefix, backbone: PreTrainedModel) -> bool:
         last=torch.tensor([n - 1]),
         member=every,
         owner=torch.zeros(n, dtype=torch.long),
-        in_response=torch.ones(n, dtype=torch.bool),
         lm_state=nobody,
         lm_target=nobody,
         lm_owner=nobody,

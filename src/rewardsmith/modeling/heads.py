@@ -84,8 +84,8 @@ class MixtureHead(nn.Module):
     """Several linear heads, weighed by a gate: `Σ_k softmax(gate)_k reward_k`.
 
     For general sets whose tastes conflict: what is preferred then depends on what kind of dialogue it is (a mixture
-    of experts, Jacobs et al. 1991). The gate reads a mean of the last layer, whatever the heads read (see
-    `pooling.gate_pooling`). Never portable.
+    of experts, Jacobs et al. 1991). The gate reads the mean over all tokens, prompt included, whatever the heads read.
+    Never portable.
     """
 
     def __init__(self, width: int, gate_width: int, experts: int, outputs: int) -> None:

@@ -16,23 +16,15 @@ def pool(hidden: torch.Tensor, rows: Rows, how: Pooling) -> torch.Tensor:
     """Pools hidden states [B, T, H] to one vector for each of the n sequences of `rows`, [n, H].
 
     `last` takes each sequence's final token, so neither the padding side nor the pad token's id matters; `mean` and
-    `max` go over all its tokens, prompt included, as in the paper's code; `response-mean` over the response's alone.
+    `max` go over all its tokens, prompt included, as in the paper's code.
     """
     flat = hidden.reshape(-1, hidden.shape[-1])
     if how in ("last", "native"):
         return flat[rows.last]
     states, n = flat[rows.member], len(rows.last)
-    if how in ("mean", "response-mean"):
-        kept = rows.in_response if how == "response-mean" else torch.ones_like(rows.in_response)
-        owner = rows.owner[kept]
-        counts = torch.bincount(owner, minlength=n).unsqueeze(1).to(flat.dtype)
-        return flat.new_zeros(n, flat.shape[1]).index_add(0, owner, states[kept]) / counts
+    if how == "mean":
+        counts = torch.bincount(rows.owner, minlength=n).unsqueeze(1).to(flat.dtype)
+        return flat.new_zeros(n, flat.shape[1]).index_add(0, rows.owner, states) / counts
     start = flat.new_full((n, flat.shape[1]), -torch.inf)
     index = rows.owner.unsqueeze(1).expand_as(states)
     return start.scatter_reduce(0, index, states, reduce="amax", include_self=False)
-
-
-def gate_pooling(how: Pooling) -> Pooling:
-    """What a gate reads beside heads that are pooled so: a mean, over the response where the heads' is, else over all
-    tokens."""
-    return how if how == "response-mean" else "mean"

@@ -28,7 +28,7 @@ from rewardsmith.modeling.heads import Head, MixtureHead, MLPHead, apply_linear,
 from rewardsmith.modeling.imitation import LanguageModelHead
 from rewardsmith.modeling.info import ModelInfo
 from rewardsmith.modeling.loading import load_parts
-from rewardsmith.modeling.pooling import gate_pooling, pool
+from rewardsmith.modeling.pooling import pool
 from rewardsmith.modeling.posterior import Posterior
 from rewardsmith.modeling.reference import Reference
 from rewardsmith.modeling.tree_attention import enable_trees, forward_inputs
@@ -178,7 +178,7 @@ class RewardModel(nn.Module):
         layers = self.info.layers or [-1]
         pooled = torch.cat([pool(states[k], rows, self.info.pooling) for k in layers], dim=-1)
         if isinstance(self.own_head, MixtureHead):
-            gate = self.own_head.gate_logits(pool(states[-1], rows, gate_pooling(self.info.pooling)))
+            gate = self.own_head.gate_logits(pool(states[-1], rows, "mean"))
             return pooled, self.own_head(pooled, gate), nll, tokens, gate
         features = self.own_head.hidden(pooled) if isinstance(self.own_head, MLPHead) else pooled
         rewards = apply_linear(self.head if self.own_head is None else self.own_head.out, features)

@@ -10,7 +10,7 @@ from rewardsmith.batching.templates import TOKENIZER
 from rewardsmith.modeling.embedded import EMBEDDED
 
 Precision = Literal["float32", "bfloat16"]
-Pooling = Literal["native", "last", "mean", "response-mean", "max"]
+Pooling = Literal["native", "last", "mean", "max"]
 HeadKind = Literal["linear", "mlp", "mixture"]
 
 
