@@ -13,6 +13,8 @@ import pytest
 from scipy import stats
 
 from rewardsmith.evaluation.betting import Spread, loss_bound, rejects_loss, trinomial_p_value
+from rewardsmith.evaluation.budget import bound_after_walk
+from rewardsmith.evaluation.result import Verdict
 
 FloatArray = npt.NDArray[np.float64]
 ALPHA = 0.05
@@ -64,6 +66,34 @@ def test_a_walk_over_correlated_candidates_and_several_sets_holds_too() -> None:
         if loss >= budget:
             false |= alive
     assert _lower_bound(int(false.sum())) <= ALPHA
+
+
+def test_what_is_said_of_the_last_candidate_of_a_walk_is_seldom_false() -> None:
+    """A safe candidate, then one just within the budget: their own bounds would be false in twice as many runs."""
+    rng = np.random.default_rng(13)
+    n, budget = 400, 0.05
+    losses = (0.0, budget - 1e-9)
+    worlds = [trinomial(rng, n, 0.06, loss) for loss in losses]
+    passed = [rejects_loss(d, budget, ALPHA) for d in worlds]
+    # A bound is below the true loss just where that loss is rejected.
+    false = [rejects_loss(d, loss, ALPHA) for d, loss in zip(worlds, losses, strict=True)]
+    whole = passed[0] & passed[1]
+    alone = np.where(whole, false[1], passed[0] & false[0])
+    assert _lower_bound(int(alone.sum())) > ALPHA
+    verdict = Verdict(
+        set="all",
+        budget=budget,
+        confidence=95,
+        verdict="within",
+        bound=0.01,
+        difference=0.0,
+        ci95=None,
+        n_prompts=n,
+        flipped=0.06,
+    )
+    assert bound_after_walk(verdict, whole=False) == budget and bound_after_walk(verdict, whole=True) == 0.01
+    told = np.where(whole, false[1], passed[0] & (losses[0] >= budget))
+    assert _lower_bound(int(told.sum())) <= ALPHA
 
 
 def test_a_loss_within_one_set_alone_is_seldom_certified() -> None:

@@ -15,7 +15,14 @@ from rewardsmith.customization.evidence import audits_of, calibration_change, cu
 from rewardsmith.customization.folder import CustomizationFolder
 from rewardsmith.customization.methods.base import Workshop
 from rewardsmith.customization.parts import CUSTOM, TEST
-from rewardsmith.evaluation.budget import POOLED, Question, interval_of, prompt_differences, with_pooled
+from rewardsmith.evaluation.budget import (
+    POOLED,
+    Question,
+    bound_after_walk,
+    interval_of,
+    prompt_differences,
+    with_pooled,
+)
 from rewardsmith.evaluation.customization import NO_METHOD, Candidate, Change, Customization, Flip, GeneralChange
 from rewardsmith.evaluation.pairs import pair_table
 from rewardsmith.evaluation.ranking import accuracy
@@ -47,6 +54,7 @@ def result_of(
     general_before, general_after = ({k: v for k, v in s.items() if k != CUSTOM} for s in (before, after))
     budgets = question.budgets.for_sets(list(general_before))
     first = verdicts[chosen.name][0] if chosen else None
+    bound = bound_after_walk(first, whole=len(certified) == len(path)) if first else 0.0
     on_path = {c.name for c in path}
     every = with_pooled(general_before)[POOLED], with_pooled(general_after)[POOLED]
     pooled = _change(*every)
@@ -56,7 +64,7 @@ def result_of(
         budgets={name: 100 * b for name, b in budgets.items()},
         confidence=question.confidence,
         metric=question.metric,
-        bound=100 * first.bound if first else 0.0,
+        bound=100 * bound,
         method=chosen.option.method if chosen else NO_METHOD,
         settings=chosen.option.settings if chosen else {},
         strength=chosen.option.strength if chosen else 0.0,
@@ -92,7 +100,7 @@ def result_of(
         curves=curves_in(folder.training),
         recipes=recipes_in(folder.training),
         audits=audits_of(shop.parts),
-        notes=[*shop.parts.notes, *_disagreement(pooled, first)],
+        notes=[*shop.parts.notes, *(_disagreement(pooled, bound) if first and first.set == POOLED else [])],
         command=sys.argv,
         versions={p: version(p) for p in ("rewardsmith", "torch", "transformers")}
         | {"python": platform.python_version()},
@@ -100,15 +108,15 @@ def result_of(
     )
 
 
-def _disagreement(test: Change, proved: Verdict | None) -> list[str]:
+def _disagreement(test: Change, bound: float) -> list[str]:
     """Says where the test part saw a greater loss than the bound on the same sets."""
-    if proved is None or proved.set != POOLED or test.difference is None or -test.difference <= max(proved.bound, 0.0):
+    if test.difference is None or -test.difference <= max(bound, 0.0):
         return []
-    covered = test.ci95 is None or -test.ci95[1] <= proved.bound
+    covered = test.ci95 is None or -test.ci95[1] <= bound
     seen = difference_with_interval(test.difference, test.ci95)
     return [
         f"the test part, {test.n_prompts} prompts, saw {seen} points of general accuracy: more than the bound of "
-        f"{100 * proved.bound:.1f}; " + ("its interval covers the bound" if covered else "one of the two is wrong")
+        f"{100 * bound:.1f}; " + ("its interval covers the bound" if covered else "one of the two is wrong")
     ]
 
 

@@ -99,7 +99,10 @@ class Customization(ResultPart):
     budgets: dict[str, float] = Field(description="All budgets in points, by set.")
     confidence: float
     metric: str
-    bound: float = Field(description="Points whose loss is excluded on the first budget's sets; below 0 is a gain.")
+    bound: float = Field(
+        description="Points whose loss is excluded on the first budget's sets: the budget itself, or less where the "
+        "whole path was within it; below 0 is a gain."
+    )
     method: str
     settings: dict[str, float | int | str] = Field(default_factory=dict)
     strength: float

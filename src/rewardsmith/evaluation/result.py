@@ -123,7 +123,10 @@ class Verdict(ResultPart):
     confidence: float = Field(description="Percent; each of within and exceeded is wrong with at most the rest.")
     metric: str = "accuracy"
     verdict: Decision
-    bound: float = Field(description="Loss that is excluded at this confidence; negative where a gain is proved.")
+    bound: float = Field(
+        description="Loss that is excluded at this confidence, had no other model been tested on these preferences; "
+        "negative where a gain is proved."
+    )
     difference: float | None = Field(description="After minus before, mean over prompts.")
     ci95: tuple[float, float] | None = Field(description="BCa bootstrap over prompts: the usual, asymptotic answer.")
     trinomial_p: Share | None = Field(
