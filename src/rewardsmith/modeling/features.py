@@ -41,22 +41,23 @@ class FeatureBank:
         """Computes what is not there yet; `on_progress` is told how many preferences were just done."""
         for start in range(0, len(preferences), _CHUNK):
             chunk = preferences[start : start + _CHUNK]
-            texts = self.model.text.batch([(p.prompt, r) for p in chunk for r in p.responses])
-            wanted = {key: text for text in texts if self._get(key := self._key(text)) is None}
+            new = [p for p in chunk if id(p) not in self._known]
+            texts = self.model.text.batch([(p.prompt, r) for p in new for r in p.responses])
+            keys = [self._key(text) for text in texts]
+            wanted = {key: text for key, text in zip(keys, texts, strict=True) if self._get(key) is None}
             if wanted:
                 self._compute(wanted)
+            rows = iter(keys)
+            for p in new:
+                found = np.stack([self._memory[next(rows)] for _ in p.responses])
+                # The record is kept with its features: while it lives, no other has its id.
+                self._known[id(p)] = (p, (found[:, :-1], found[:, -1]))
             if on_progress:
                 on_progress(len(chunk))
 
     def of(self, preferences: Sequence[Preference]) -> list[tuple[FloatArray, FloatArray]]:
         """For each preference the features [r, width] and the rewards [r] of its responses."""
-        if new := [p for p in preferences if id(p) not in self._known]:
-            self.fill(new)
-            for p in new:
-                keys = [self._key(text) for text in self.model.text.batch([(p.prompt, r) for r in p.responses])]
-                rows = np.stack([self._memory[key] for key in keys])
-                # The record is kept with its features: while it lives, no other has its id.
-                self._known[id(p)] = (p, (rows[:, :-1], rows[:, -1]))
+        self.fill([p for p in preferences if id(p) not in self._known])
         return [self._known[id(p)][1] for p in preferences]
 
     def close(self) -> None:
