@@ -16,6 +16,7 @@ from rewardsmith.errors import ModelError, OutputExistsError, RewardsmithError
 from rewardsmith.modeling import checkpoint
 from rewardsmith.modeling.building import build_reward_model
 from rewardsmith.modeling.frozen import digest_of
+from rewardsmith.modeling.loading import tokenizer_of
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.modeling.spec import BackboneSpec, LoraSpec
 
@@ -108,6 +109,25 @@ def test_full_disk_leaves_nothing_half_written(build, tmp_path, saved, form, roo
     one_line(error)
     assert files(saved) == before
     assert [p.name for p in tmp_path.iterdir()] == ["saved"]
+
+
+@pytest.mark.parametrize("form", ["portable", "own", "adapter"])
+def test_tokenizer_alone_of_any_form(build, tmp_path, form):
+    options = {"portable": {}, "own": {"pooling": "mean"}, "adapter": {"lora": LoraSpec(rank=4)}}[form]
+    model = build("llama", **options)
+    model.save_pretrained(tmp_path / "models" / "m", merge=form != "adapter")
+    for place in (tmp_path / "models" / "m", tmp_path):  # a run's folder holds the one model
+        assert tokenizer_of(place).get_vocab() == model.tokenizer.get_vocab()
+
+
+def test_damaged_configuration_of_our_own_type_is_told(build, tmp_path):
+    build("llama", pooling="mean").save_pretrained(tmp_path / "m")
+    config = tmp_path / "m" / "config.json"
+    config.write_text(config.read_text().replace('"backbone"', '"spine"'))
+    for load in (tokenizer_of, RewardModel.from_pretrained):
+        with pytest.raises(RewardsmithError, match=r"its config\.json is damaged: 'backbone'") as error:
+            load(tmp_path / "m")
+        one_line(error)
 
 
 def test_head_lost_in_saving_is_found(model, tmp_path, monkeypatch):

@@ -54,9 +54,9 @@ def audit(
     others = {name: load_preferences(located(name)).preferences for name in against or []}
     counter = None
     if model is not None or max_length is not None:
-        from rewardsmith.modeling.backbone import load_tokenizer, resolve
+        from rewardsmith.modeling.loading import tokenizer_of
 
-        tokenizer = load_tokenizer(resolve(model or "embedded"))
+        tokenizer = tokenizer_of(model or "embedded")
         counter = lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])  # noqa: E731
     report = audit_preferences(
         preferences,

@@ -88,6 +88,17 @@ def check_reward_model(path: str | Path) -> None:
     _require_template(load_tokenizer(name), name)
 
 
+def tokenizer_of(path: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer alone of any model: a folder's, a run's, the hub's; no weights are fetched or read.
+
+    Raises:
+        ModelError: there is no such model, or it has no tokenizer.
+    """
+    name = _locate(str(path), None) if Path(path).exists() else resolve(str(path))
+    own = _own_config(Path(name))
+    return load_tokenizer(name, None if own is None else _backbone_config(Path(name), own))
+
+
 def _locate(name: str, domain: str | None) -> str:
     """A model folder behind `name`; in a run's folder, that of `domain`, or the only one."""
     models = Path(name) / MODELS
@@ -134,10 +145,9 @@ def _load_own(folder: Path, raw: dict[str, Any]) -> ModelParts:
     info = read_info(folder)
     if info is None:
         raise ModelError(f"{folder} lacks {FILE_NAME}; it was not copied whole")
-    settings = dict(raw["backbone"])
     auto: Any = AutoModelForSequenceClassification
+    config = _backbone_config(folder, raw)
     try:
-        config = AutoConfig.for_model(settings.pop("model_type"), **settings)
         network = auto.from_config(config, dtype=config.dtype)
         own = own_head(info, network)
         assert own is not None
@@ -190,6 +200,16 @@ def _require_template(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
 def _foreign_info(network: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> ModelInfo:
     """What can be known of a model that was trained elsewhere."""
     return ModelInfo(max_length=context_limit(tokenizer, position_limit(network)))
+
+
+def _backbone_config(folder: Path, own: dict[str, Any]) -> PreTrainedConfig:
+    try:
+        settings = dict(own["backbone"])
+        return AutoConfig.for_model(settings.pop("model_type"), **settings)
+    except LOAD_ERRORS as error:
+        raise ModelError(
+            f"{str(folder)!r} cannot be loaded, its config.json is damaged: {first_line(error)}"
+        ) from error
 
 
 def _own_config(folder: Path) -> dict[str, Any] | None:
