@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from experiments.command import run_experiment
+from experiments.precision import bfloat16_is_faster
 from experiments.real_data import FOLDER, GENERAL_SETS, ranking
 from rewardsmith.customization.gating import fit_logits
 from rewardsmith.customization.residual import PairFeatures, fit_head
@@ -56,7 +57,7 @@ def general(
         layers=LAYERS,
         head="mixture",
         experts=list(GENERAL_SETS),
-        precision="bfloat16",
+        precision="bfloat16" if bfloat16_is_faster() else "float32",
     )
     torch.manual_seed(0)  # the head's first weights, which the kept features are filed under
     model = build_reward_model(spec).eval()

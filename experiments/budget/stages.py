@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from experiments.budget.bench import Bench, mean_and_error
+from experiments.precision import bfloat16_is_faster
 from experiments.provenance import commit
 from experiments.real_data import DOMAINS, GENERAL_SETS
 from rewardsmith.evaluation.result import load_result
@@ -105,7 +106,8 @@ def _outcome(bench: Bench, setting: Setting, seed: int) -> Outcome:
     if known is None:
         custom, general = _run(bench, setting, seed)
         known = {"setting": setting.name, "seed": seed, "four domains": custom, "general": general}
-        append_lines(record, [json.dumps(known | {"precision": "bfloat16 autocast", "commit": commit()})])
+        precision = "bfloat16 autocast" if bfloat16_is_faster() else "float32"
+        append_lines(record, [json.dumps(known | {"precision": precision, "commit": commit()})])
     return Outcome(setting, known["four domains"], known["general"])
 
 
@@ -138,7 +140,7 @@ def _recipe(bench: Bench, setting: Setting, seed: int) -> Recipe:
         "warmup": 0.1,
         "freeze_layers": FROZEN,
         "evaluations": 0,
-        "bf16": True,
+        "bf16": bfloat16_is_faster(),
     }
     ranking = common | {"head_learning_rate": 1e-3}
     sets = list(GENERAL_SETS) if setting.enrichment == "general stage" else [GENERAL_SETS[0]]
