@@ -102,10 +102,22 @@ def test_stages_follow_one_another(run_tiny: Run, recipe_data: Callable[..., Any
     assert "base" not in [m["model"] for m in result["models"]]
 
 
-def test_a_model_of_another_run_can_be_the_start(run_tiny: Run, tmp_path: Path) -> None:
-    first = run_tiny("first", custom=None)
-    second = run_tiny("second", general=None, custom={"start": str(first / "models" / "general")})
-    assert RewardModel.from_pretrained(second / "models/academy").info.provenance["stages"][0] == "general"
+def test_stages_in_runs_of_their_own_give_the_same_weights(run_tiny: Run, weights_of: Weights) -> None:
+    common = {"batch_size": 8, "learning_rate": 1e-3, "max_steps": 1, "evaluations": 0}
+    base, general, custom = (
+        common | {"stage": "base", "sets": ["general"], "losses": {"imitation": 1.0}},
+        common | {"stage": "general", "sets": ["general"], "losses": {"imitation": 0.1}},
+        common | {"stage": "custom", "sets": ["dsp"]},
+    )
+    first = run_tiny("base", plots=True, stages=[base])  # ranks nothing: its result is empty
+    assert json.loads((first / "result.json").read_text(encoding="utf-8"))["models"] == []
+    assert "nothing was evaluated" in (first / "tables.md").read_text(encoding="utf-8")
+    second = run_tiny("general", stages=[general | {"start": str(first / "models/base")}])
+    third = run_tiny("custom", stages=[custom | {"start": str(second / "models/general")}])
+    whole = run_tiny("whole", stages=[base, general, custom])
+    assert _same(weights_of(third / "models/academy"), weights_of(whole / "models/academy"), 0.0)
+    told = RewardModel.from_pretrained(third / "models/academy").info.provenance["stages"]
+    assert told == ["base", "general", "custom-academy"]
 
 
 def test_a_person_can_be_a_domain(run_tiny: Run, tmp_path: Path) -> None:

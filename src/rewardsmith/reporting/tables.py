@@ -127,7 +127,7 @@ def verdict_line(v: Verdict) -> str:
 
 def notes_list(result: EvaluationResult) -> list[str]:
     """Every note with where it belongs, as lines; equal notes of several models are said once."""
-    lines = []
+    lines = [] if result.models else ["nothing was evaluated: no stage here makes a model that ranks"]
     for model in result.models:
         for name, figures in model.sets.items():
             lines += [f"{name}: {note}" for note in figures.notes]
@@ -141,7 +141,8 @@ def result_tables(result: EvaluationResult) -> list[Table]:
     """All tables of a result, in reading order."""
     domains = [domains_table(model) for model in result.models]
     beside = (comparisons_table(result.comparisons), verdicts_table(result.verdicts))
-    return [t for t in (sets_table(result), *domains, *beside) if t is not None]
+    sets = sets_table(result) if result.models else None
+    return [t for t in (sets, *domains, *beside) if t is not None]
 
 
 def print_result(result: EvaluationResult, console: Console) -> None:

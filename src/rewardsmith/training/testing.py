@@ -62,7 +62,8 @@ def evaluate_run(models: list[str], recipe: Recipe, data: RecipeData, folder: Ru
     """The result of all models of a run, each compared with the first on every set."""
     sets = evaluation_sets(recipe, data)
     scored = {name: _scored(name, sets, recipe, data, folder) for name in models}
-    return summarise_models(scored, reference=models[0], baselines=recipe.evaluation.baselines, seed=recipe.seed)
+    reference = next(iter(models), None)  # a base stage alone makes no reward model
+    return summarise_models(scored, reference=reference, baselines=recipe.evaluation.baselines, seed=recipe.seed)
 
 
 def _scored(
