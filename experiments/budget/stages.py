@@ -7,9 +7,10 @@ general stage, every pair of structure and enrichment is met by two of the four 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.splitting import hash_share
 from rewardsmith.reporting.format import difference_with_interval, percent
 from rewardsmith.reporting.tables import Table, to_markdown
-from rewardsmith.training.recipe import Recipe
+from rewardsmith.training.recipe import BACKBONE, Recipe
 from rewardsmith.training.run import run_recipe
 
 Structure = Literal["custom", "general + custom", "base + general + custom"]
@@ -115,8 +116,11 @@ def _run(bench: Bench, setting: Setting, seed: int) -> tuple[float, float]:
     """Accuracy on the domains and on the general sets."""
     folder = bench.out / "stages" / f"{setting.name}-{seed}"
     if not (folder / "result.json").is_file():
+        *shared, last = _stages(setting)
+        start = _shared(bench, shared, seed)
         bench.console.rule(folder.name)
-        run_recipe(_recipe(bench, setting, seed), folder, bench.console)
+        recipe = _recipe(bench, setting.name, last | {"start": start}, seed, [*GENERAL_SETS, "dsp"])
+        run_recipe(recipe, folder, bench.console)
         shutil.rmtree(folder / "models")
     models = {model.model: model for model in load_result(folder / "result.json").models}
     own = [models[d].sets[d].accuracy for d in DOMAINS]
@@ -124,16 +128,44 @@ def _run(bench: Bench, setting: Setting, seed: int) -> tuple[float, float]:
     return _mean(own), _mean(general)
 
 
+def _shared(bench: Bench, stages: Sequence[Mapping[str, Any]], seed: int) -> str:
+    """Where to start after these stages, with which several settings begin: what they make is trained once."""
+    if not stages:
+        return BACKBONE
+    *earlier, last = stages
+    name = f"{last['stage']}-{hashlib.sha256(json.dumps(stages).encode()).hexdigest()[:8]}-{seed}"
+    folder = bench.out / "stages" / name
+    if not (folder / "result.json").is_file():
+        start = _shared(bench, earlier, seed)
+        bench.console.rule(name)
+        run_recipe(_recipe(bench, name, {**last, "start": start}, seed, []), folder, bench.console)
+    return str(folder / "models" / last["stage"])
+
+
 def _mean(values: Sequence[float | None]) -> float:
     return float(np.mean([v for v in values if v is not None]))
 
 
-def _recipe(bench: Bench, setting: Setting, seed: int) -> Recipe:
-    """The run as a recipe."""
+def _recipe(bench: Bench, name: str, stage: Mapping[str, Any], seed: int, evaluated: Sequence[str]) -> Recipe:
+    """One stage as a recipe, and the sets that its models are evaluated on."""
     queries = sorted({p.prompt_key() for p in bench.of(bench.dsp, DOMAINS[0])}, key=hash_share)[:QUERIES]
     dsp = [p for p in load_preferences(bench.dsp).preferences if p.prompt_key() in set(queries)]
     data: dict[str, Any] = {name: {"path": bench.file(name), "limit": GENERAL_PREFERENCES} for name in GENERAL_SETS}
     data["dsp"] = {"path": bench.written(dsp, f"dsp-{QUERIES}")}
+    return Recipe.model_validate(
+        {
+            "name": name,
+            "seed": seed,
+            "backbone": {"model": "embedded", "depth": DEPTH},
+            "data": data,
+            "stages": [stage],
+            "evaluation": {"sets": evaluated, "part": "test", "baselines": False},
+        }
+    )
+
+
+def _stages(setting: Setting) -> list[dict[str, Any]]:
+    """The stages of a setting, in order."""
     common: dict[str, Any] = {
         "batch_size": 16,
         "micro_batch_size": 4,
@@ -156,16 +188,7 @@ def _recipe(bench: Bench, setting: Setting, seed: int) -> Recipe:
     custom["losses"] = {"imitation": IMITATION if setting.imitate_custom else 0.0}
     if setting.enrichment == "custom stage":
         custom["enrichment"] = {"sets": list(GENERAL_SETS), "share": 0.5}
-    return Recipe.model_validate(
-        {
-            "name": setting.name,
-            "seed": seed,
-            "backbone": {"model": "embedded", "depth": DEPTH},
-            "data": data,
-            "stages": [*stages, custom],
-            "evaluation": {"sets": [*GENERAL_SETS, "dsp"], "part": "test", "baselines": False},
-        }
-    )
+    return [*stages, custom]
 
 
 def _table(found: Sequence[Sequence[Outcome]]) -> Table:
