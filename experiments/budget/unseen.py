@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import closing
 
 import numpy as np
 
@@ -28,6 +27,7 @@ METHODS = ("anchored", "gated")
 def section(bench: Bench) -> str:
     """Runs what is missing, and tells of all of it."""
     start = RewardModel.from_pretrained(bench.general)
+    bank = FeatureBank(start)
     rows = []
     for left in GENERAL_SETS:
         sets = bench.general_sets(left)
@@ -42,9 +42,7 @@ def section(bench: Bench) -> str:
                     bench.customised(run, bench.dsp, domain, sets, POINTS, seed, method=method, keep_model=True)
                 )
                 custom = RewardModel.from_pretrained(bench.out / run / "model")
-                # Closed again: while one bank may write, those of the customisations keep nothing.
-                with closing(FeatureBank(start)) as bank:
-                    differences.append(_difference(bank, custom, unseen))
+                differences.append(_difference(bank, custom, unseen))
             # One row for a prompt: the models of all domains and seeds are judged on the same ones.
             d = np.mean(differences, axis=0)
             rows.append(

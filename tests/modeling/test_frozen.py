@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -163,15 +164,38 @@ def test_what_a_kill_left_behind_is_cut_off(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.get("c"), np.full((2, 2), 3))
 
 
-def test_a_second_process_reads_and_keeps_nothing(tmp_path: Path) -> None:
-    store = StateStore(tmp_path / "s", 2)
-    store.put({"a": np.ones((1, 2), np.float32)})
+def test_processes_share_what_they_keep(tmp_path: Path) -> None:
+    first, second = StateStore(tmp_path / "s", 2), StateStore(tmp_path / "s", 2)
+    first.put({"a": np.full((1, 2), 1, np.float32)})
     code = (
         "import numpy as np; from pathlib import Path; from rewardsmith.modeling.state_store import StateStore\n"
-        f"s = StateStore(Path({str(tmp_path / 's')!r}), 2); s.put({{'b': np.ones((1, 2), np.float32)}})\n"
-        "assert s.get('a') is not None and s.get('b') is None"
+        f"s = StateStore(Path({str(tmp_path / 's')!r}), 2)\n"
+        "s.put({'a': np.zeros((1, 2), np.float32), 'b': np.full((2, 2), 2, np.float32)})"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+    first.put({"b": np.zeros((5, 2), np.float32), "c": np.full((1, 2), 3, np.float32)})
+    for store in (first, second, StateStore(tmp_path / "s", 2)):
+        found = [store.get(key) for key in "abc"]
+        assert [array.tolist() for array in found if array is not None] == [[[1, 1]], [[2, 2], [2, 2]], [[3, 3]]]
+
+
+def test_many_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    stores = [StateStore(tmp_path / "s", 3) for _ in range(4)]
+
+    def write(n: int) -> None:
+        for k in range(25):
+            stores[n].put(
+                {f"{n}-{k}": np.full((n + 1, 3), k, np.float32), f"shared-{k}": np.full((1, 3), -k, np.float32)}
+            )
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    again = StateStore(tmp_path / "s", 3)
+    assert (tmp_path / "s/states.bin").stat().st_size == 12 * 25 * (1 + 2 + 3 + 4 + 1)
+    for k in range(25):
+        for n in range(4):
+            np.testing.assert_array_equal(again.get(f"{n}-{k}"), np.full((n + 1, 3), k))
+        np.testing.assert_array_equal(again.get(f"shared-{k}"), np.full((1, 3), -k))
 
 
 def test_a_reader_cuts_nothing_off_that_is_being_written(tmp_path: Path) -> None:
@@ -214,15 +238,15 @@ def test_the_longest_unused_stores_make_room(tmp_path: Path) -> None:
     assert [f.name for f in tmp_path.iterdir()] == ["new"]
 
 
-def test_a_store_that_is_wanted_or_written_makes_no_room(tmp_path: Path) -> None:
-    stores = {name: StateStore(tmp_path / name, 1) for name in ("wanted", "written", "idle")}
+def test_a_store_that_is_wanted_or_open_makes_no_room(tmp_path: Path) -> None:
+    stores = {name: StateStore(tmp_path / name, 1) for name in ("wanted", "open", "idle")}
     for store in stores.values():
         store.put({"a": np.ones((100, 1), np.float32)})
     stores["wanted"].close()
     stores["idle"].close()
     make_room(tmp_path, keep="wanted", limit=0)
-    assert sorted(f.name for f in tmp_path.iterdir()) == ["wanted", "written"]
-    assert stores["written"].get("a") is not None
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["open", "wanted"]
+    assert stores["open"].get("a") is not None
 
 
 def test_a_removed_store_is_still_read(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class FeatureBank:
         return [self._known[id(p)][1] for p in preferences]
 
     def close(self) -> None:
-        """Lets others write to the store."""
+        """Lets the store be removed where room is needed."""
         self._store.close()
 
     def _compute(self, texts: dict[str, TokenizedResponse]) -> None:
