@@ -56,7 +56,7 @@ class StateStore:
 
     def put(self, arrays: dict[str, npt.NDArray[np.float32]]) -> None:
         """Keeps new arrays, while there is room; a full disk ends keeping, not the run."""
-        if not self._may_write:
+        if not self._may_write or all(key in self._index for key in arrays):
             return
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX)
