@@ -90,3 +90,16 @@ def rewards_and_gradients() -> Callable[..., Any]:
         return rewards.detach(), {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
 
     return measure
+
+
+@pytest.fixture(scope="session")
+def model(build: Callable[..., Any]) -> Any:
+    """One for all tests, each of which leaves it as it was."""
+    return build("llama")
+
+
+@pytest.fixture
+def saved(model: Any, tmp_path: Path) -> Path:
+    """Its folder."""
+    folder: Path = model.save_pretrained(tmp_path / "saved")
+    return folder

@@ -15,11 +15,6 @@ from rewardsmith.preferences.record import Message
 PROMPT = "Why is the sky blue?"
 
 
-@pytest.fixture(scope="module")
-def model(build):
-    return build("llama")
-
-
 def test_score_of_one_and_of_many(model):
     one = model.score(PROMPT, "It just is.")
     many = model.score(PROMPT, ["It just is.", "No idea."])
