@@ -55,7 +55,7 @@ class StateStore:
         return self._map[start : start + length]
 
     def put(self, arrays: dict[str, npt.NDArray[np.float32]]) -> None:
-        """Keeps new arrays, while there is room; a full disk ends keeping, not the run."""
+        """Keeps new arrays until they first find no room; a full disk ends keeping, not the run."""
         if not self._may_write or all(key in self._index for key in arrays):
             return
         try:
@@ -78,7 +78,8 @@ class StateStore:
         self._log.truncate(self._read)
         self._file.truncate(self._rows * self.width * 4)
         new = {key: array for key, array in arrays.items() if key not in self._index}
-        if not new or self._rows * self.width * 4 + sum(array.nbytes for array in new.values()) > self.room:
+        if self._rows * self.width * 4 + sum(array.nbytes for array in new.values()) > self.room:
+            self._may_write = False  # it only grows
             return
         lines, rows = [], self._rows
         for key, array in new.items():
