@@ -88,6 +88,7 @@ _HEAD = """# Within a budget: what it keeps
 from one general reward model. What is reported stands on test parts that were opened after the choice; what is proved,
 on certify parts that were opened once. *Gain without a budget* is that of the candidate that gained most on the
 choosing part, whatever it cost. Accuracy is the mean over prompts.
+*Bound, taken alone* is of the chosen model's loss by itself; after a choice along a path the budget is what is proved.
 The floors aimed at were 80 % of the gain within 2 points, and a mean custom accuracy of 82 %.
 
 The general model is `python -m experiments.budget.general`. Its settings were chosen on the general sets' validation

@@ -151,6 +151,6 @@ def plot_front(found: Sequence[Place], budgets: Sequence[float], path: Path) -> 
 
 
 _COLUMNS = (
-    *("seed", "method", "proved loss at most", "custom before %", "after %", "gain [95%]"),
+    *("seed", "method", "bound, taken alone", "custom before %", "after %", "gain [95%]"),
     *("gain without a budget", "general, test part [95%]"),
 )
