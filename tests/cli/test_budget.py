@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from rewardsmith.preferences.reading import load_preferences
+from rewardsmith.preferences.record import content_hash
+
 Cli = Callable[..., Any]
 
 
@@ -63,6 +66,33 @@ def test_a_model_that_lost_nothing_is_within(
     ]
 
 
+def test_a_verdict_stands_on_prompts_that_neither_model_was_trained_on(
+    cli: Cli, model: Path, many: Path, tmp_path: Path
+) -> None:
+    hashes = list(dict.fromkeys(content_hash(p.prompt_key()) for p in load_preferences(many).preferences))
+    common = ("-d", many, "--no-baselines", "--budget", "90", "--json", "-")
+
+    def trained(name: str, on: list[str]) -> Path:
+        folder = Path(shutil.copytree(model, tmp_path / name))
+        info = json.loads((folder / "rewardsmith.json").read_text(encoding="utf-8"))
+        (folder / "rewardsmith.json").write_text(json.dumps(info | {"trained_on": on}), encoding="utf-8")
+        return folder
+
+    def prompts(*arguments: object) -> list[int]:
+        done = cli("evaluate", *arguments, *common)
+        assert done.code == 0, done.err
+        found = json.loads(done.out)
+        return [found["verdicts"][0]["n_prompts"], *(m["sets"]["many"]["n_prompts"] for m in found["models"])]
+
+    new, old = trained("new", hashes[:30]), trained("old", hashes[20:50])
+    held_out = len(hashes) - 50
+    assert prompts("-m", new, "--against", old) == [held_out] * 3
+    assert prompts("-m", new, "--against", old, "--seen") == [len(hashes)] * 3
+    rest = trained("rest", hashes[30:])
+    done = cli("evaluate", "-m", new, "--against", rest, *common)
+    assert done.code == 2 and "'many' has no prompt that none of the models was trained on" in done.err
+
+
 def test_what_is_not_within_exits_3(cli: Cli, model: Path, others: dict[str, Path], many: Path) -> None:
     common = ("--against", model, "-d", many, "--no-baselines")
     done = cli("evaluate", "-m", others["same"], *common, "--budget", "0.01")
@@ -81,7 +111,7 @@ def test_what_is_not_within_exits_3(cli: Cli, model: Path, others: dict[str, Pat
         (("--against", "X"), "--against and --budget go together"),
         (("--against", "X", "--budget", "-1"), "a budget is above 0"),
         (("--against", "X", "--budget", "1", "-m", "Y"), "give one --model"),
-        (("--against", "X", "--budget", "mny=1"), "no set 'mny' (did you mean 'many'?)"),
+        (("--against", "X", "--budget", "mny=1"), "no set 'mny' (did you mean 'many'?): many"),
         (("--against", "X", "--budget", "1", "--confidence", "101"), "--confidence 101"),
         (("--against", "X", "--budget", "1", "--metric", "mse"), "choose accuracy or brier"),
     ],

@@ -28,7 +28,9 @@ def customize(
     metric: Metric = "accuracy",
     minutes: Annotated[float, typer.Option(help="With auto: begin no method that would end later than this.")] = 30.0,
     plan: Annotated[bool, typer.Option("--plan", help="Say what these preferences can prove; train nothing.")] = False,
-    portable: Annotated[bool, typer.Option(help="Refuse a general model that other tools cannot load.")] = True,
+    no_portable: Annotated[
+        bool, typer.Option("--no-portable", help="Allow a model that other tools cannot load.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the split and of training.")] = 0,
     bf16: Annotated[
         bool,
@@ -67,7 +69,7 @@ def customize(
         out,
         method=method,
         minutes=minutes,
-        portable=portable,
+        portable=not no_portable,
         seed=seed,
         bf16=bf16,
         overwrite=overwrite,

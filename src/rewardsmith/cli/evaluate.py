@@ -35,7 +35,12 @@ def evaluate(
     plots: Annotated[Path | None, typer.Option("--plots", help="Folder for PNG plots.")] = None,
     cluster: Annotated[str, typer.Option("--by", help="Unit of the intervals: prompt or annotator.")] = "prompt",
     baselines: Annotated[bool, typer.Option(help="Longer, shorter and bag-of-words beside the models.")] = True,
-    seen: Annotated[bool, typer.Option("--seen", help="Allow sets whose every prompt a model was trained on.")] = False,
+    seen: Annotated[
+        bool,
+        typer.Option(
+            "--seen", help="Keep prompts that a model was trained on: a set of nothing else, with --budget any."
+        ),
+    ] = False,
     against: Annotated[
         str | None, typer.Option("--against", help="The general model that the model must not lose to.")
     ] = None,
@@ -52,7 +57,7 @@ def evaluate(
 
     Accuracy is the mean over prompts of the share of pairs ranked right. Two or more models are also compared on the
     same pairs, with interval and p-value. With --against and --budget there is a verdict: within the budget (exit 0),
-    exceeded or undecided (exit 3), proved in finite samples.
+    exceeded or undecided (exit 3), proved in finite samples on prompts that neither model was trained on.
 
     \b
     rewardsmith evaluate --model runs/demo --domain academy --data sample:domains
@@ -66,7 +71,7 @@ def evaluate(
     from rewardsmith.evaluation.pairs import cluster_named
     from rewardsmith.evaluation.result import save_result
     from rewardsmith.evaluation.scored import named_sources
-    from rewardsmith.modeling.scoring import ModelScorer, check_domain, check_unseen
+    from rewardsmith.modeling.scoring import ModelScorer, check_domain, check_unseen, unseen_by_all
     from rewardsmith.preferences.candidates import of_domain
     from rewardsmith.preferences.reading import load_preferences
     from rewardsmith.preferences.sample import located
@@ -98,8 +103,12 @@ def evaluate(
         print_notes(loaded.notes, console)
     scorers = {name: ModelScorer(name, domain, None if quiet else console) for name in models}
     check_domain(domain, scorers.values(), sets)
-    for remark in () if seen else check_unseen(scorers.values(), sets):
-        console.print(remark, style="yellow", highlight=False, markup=False)
+    if not seen:
+        doubts = check_unseen(scorers.values(), sets)
+        if question is not None:  # a proof stands on held-out prompts alone
+            sets, doubts = unseen_by_all(list(scorers.values()), sets)
+        for remark in doubts:
+            console.print(remark, style="yellow", highlight=False, markup=False)
     checks = [ShiftCheck(scorer, sets) for scorer in scorers.values()]
     asked = (against, question) if against is not None and question is not None else None
     result = evaluate_models(scorers, sets, baselines=baselines, cluster=unit, against=asked)

@@ -45,7 +45,9 @@ class Budgets:
         """
         for name in self.sets:
             if name not in names:
-                raise UserError(f"--budget {name}=...: there is no set {name!r}{nearest(name, names)}")
+                raise UserError(
+                    f"--budget {name}=...: there is no set {name!r}{nearest(name, names)}: {', '.join(names)}"
+                )
         return ({POOLED: self.pooled} if self.pooled is not None else {}) | dict(self.sets)
 
 

@@ -168,6 +168,32 @@ def check_unseen(scorers: Iterable[ModelScorer], sets: Mapping[str, Sequence[Pre
     return remarks
 
 
+def unseen_by_all(
+    scorers: Sequence[ModelScorer], sets: Mapping[str, Sequence[Preference]]
+) -> tuple[dict[str, list[Preference]], list[str]]:
+    """The preferences of each set on whose prompts no model was trained, and remarks on what was left out.
+
+    Raises:
+        UserError: nothing of a set is left.
+    """
+    found: dict[str, list[Preference]] = {}
+    remarks = []
+    for name, preferences in sets.items():
+        seen = np.any([scorer.seen(preferences) for scorer in scorers], axis=0)
+        found[name] = [p for p, known in zip(preferences, seen, strict=True) if not known]
+        left_out = len(preferences) - len(found[name])
+        if preferences and not found[name]:
+            raise UserError(
+                f"'{name}' has no prompt that none of the models was trained on: a verdict needs held-out preferences"
+            )
+        if left_out:
+            remarks.append(
+                f"{name}: {left_out} of {len(preferences)} preferences stand on prompts that a model was trained on; "
+                "they are left out"
+            )
+    return found, remarks
+
+
 def _lines(model: RewardModel, judge: Judge | None, chunk: Sequence[Candidates], ranked: bool) -> tuple[list[str], int]:
     """JSON lines of a chunk, and how many dialogues did not fit."""
     sequences = model.text.batch([(c.prompt, r) for c in chunk for r in c.responses])
