@@ -99,9 +99,30 @@ def test_a_gated_residual_is_kept_where_dialogues_look_custom(
     assert abs(kind) < 0.2 * abs(model.score(why, academy) - before.score(why, academy))
 
 
-def test_what_a_gate_needs_is_said(run: Callable[..., Any], pooled_general_model: Path) -> None:
+@pytest.mark.parametrize("method", ["anchored", "gated"])
+def test_the_card_says_how_to_use_the_model(
+    run: Callable[..., Any],
+    tmp_path: Path,
+    general_model: Path,
+    pooled_general_model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+) -> None:
+    general = pooled_general_model if method == "gated" else general_model
+    run(["60"], general=str(general), method=method, portable=method == "anchored")
+    monkeypatch.chdir(tmp_path / "run" / "model")
+    scope: dict[str, Any] = {}
+    exec(Path("README.md").read_text(encoding="utf-8").split("```python\n")[1].split("```")[0], scope)
+    model = RewardModel.from_pretrained(tmp_path / "run" / "model")
+    expected = model.score("Why is the sky blue?", "The air scatters blue light most.")
+    assert scope["reward"] == pytest.approx(expected, abs=1e-5)
+    assert ("transformers" in scope["model"].__module__) == (method == "anchored")
+
+
+def test_what_a_gate_needs_is_said(run: Callable[..., Any], pooled_general_model: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"--method gated: .* say --no-portable"):
         run(["60"], method="gated")
+    assert not (tmp_path / "run").exists(), "what never ran must not stand in the way of another method"
     with pytest.raises(UserError, match="--method gated: the gate reads the mean of the last layer"):
         run(["60"], method="gated", portable=False)
     with pytest.raises(ModelError, match="--no-portable"):

@@ -30,7 +30,7 @@ from rewardsmith.evaluation.customization import (
 from rewardsmith.evaluation.result import CalibrationBin, Verdict
 from rewardsmith.preferences.audit import audit_preferences
 from rewardsmith.preferences.record import Preference
-from rewardsmith.reporting.customization import limits_of, verdict_sentence, write_report
+from rewardsmith.reporting.customization import limits_of, path_outwards, verdict_sentence, write_report
 from rewardsmith.reporting.pictures import accuracy_pictures, front_of, loss_picture, reliability_picture, ticks
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -199,6 +199,14 @@ def test_other_verdicts() -> None:
     idle = none.model_copy(update={"candidates": [c.model_copy(update={"on_path": False}) for c in none.candidates]})
     assert "gains anything" in verdict_sentence(idle)
     assert "lost no points of general accuracy" in verdict_sentence(made_up(bound=-0.4))
+
+
+def test_the_path_is_shown_from_the_general_model_outwards() -> None:
+    run = made_up()
+    placed = [c.model_copy(update={"place": k}) for k, c in enumerate(run.candidates, start=1)]
+    beside = placed[0].model_copy(update={"on_path": False, "place": None})
+    result = run.model_copy(update={"candidates": [*placed[::-1], beside]})
+    assert path_outwards(result) == placed
 
 
 def test_points_lie_where_their_figures_say() -> None:

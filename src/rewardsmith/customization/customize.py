@@ -123,15 +123,17 @@ def customize(
     for outlook in outlooks(parts, question):
         say.print(outlook.to_text(), highlight=False, markup=False)
     state = _state(model, parts, domain, question, method, seed, bf16)
-    folder.open(state, overwrite)
-    if (done := folder.result()) is not None:
-        say.print(f"{out} is done already", highlight=False)
-        return done
     bank = FeatureBank(model)
     try:
         shop = Workshop(model, general, bank, parts, domain, out, seed, say, portable, bf16)
+        if len(names) == 1 and (reason := METHODS[names[0]].refusal(shop)):
+            raise UserError(f"--method {method}: {reason}")
+        folder.open(state, overwrite)
+        if (done := folder.result()) is not None:
+            say.print(f"{out} is done already", highlight=False)
+            return done
         _fill(shop, names)
-        judged = _candidates(shop, names, question, folder, started + 60 * minutes, len(names) > 1)
+        judged = _candidates(shop, names, question, folder, started + 60 * minutes)
         # The path goes by what was judged, and is the same for the candidates fitted anew.
         judged = _refitted(judged, shop)
         path = _path(judged, folder)
@@ -184,19 +186,17 @@ def _fill(shop: Workshop, names: Sequence[str]) -> None:
 
 
 def _candidates(
-    shop: Workshop, names: Sequence[str], question: Question, folder: CustomizationFolder, until: float, auto: bool
+    shop: Workshop, names: Sequence[str], question: Question, folder: CustomizationFolder, until: float
 ) -> list[Judged]:
     """All candidates on the choosing parts, method by method."""
     custom, general = shop.parts.custom[CHOOSE], shop.parts.of(CHOOSE)
     before = scored_by(general_option(shop.bank), {CUSTOM: custom, **general})
     own = before.pop(CUSTOM)
     judged: list[Judged] = []
-    fixed = folder.fixed()
+    auto, fixed = len(names) > 1, folder.fixed()
     for name in names if fixed is None else fixed.methods:
         method = METHODS[name]
         if reason := method.refusal(shop):
-            if not auto:
-                raise UserError(f"--method {name}: {reason}")
             shop.console.print(f"{name}: left out, {reason}", highlight=False, markup=False)
             continue
         left = until - time.monotonic()
@@ -285,4 +285,4 @@ def _save(choice: Judged | None, shop: Workshop, result: Customization, folder: 
         chosen.save_pretrained(folder.model, overwrite=True)
     finally:
         chosen.info = before
-    write_card(result, folder.model / "README.md")
+    write_card(result, folder.model / "README.md", portable=info.portable)

@@ -87,6 +87,11 @@ def split_parts(
         own = [p for p in kept if p.prompt_key() not in taken]
         if len(own) < len(kept):
             notes.append(f"{name}: {len(kept) - len(own)} preferences left out, the custom set has their prompts")
+        if not own:
+            raise DataError(
+                f"{name}: each of its {len(kept)} preferences has a prompt of the custom preferences; give general "
+                "preferences on other prompts"
+            )
         old = [p for p in own if content_hash(p.prompt_key()) in seen]
         new = [p for p in own if content_hash(p.prompt_key()) not in seen]
         split = split_preferences(new, _UNSEEN if old else _ALL, seed=seed + _OWN_DRAW)

@@ -12,8 +12,8 @@ from rewardsmith.errors import DataError
 from rewardsmith.evaluation.betting import Spread, rejects_loss
 from rewardsmith.evaluation.budget import POOLED, Question
 
-FLIPS = (0.01, 0.02, 0.05, 0.10)
-"""Shares of general prompts whose order changes: a light touch, and a model that was trained anew."""
+FLIPS = (0.01, 0.02, 0.05, 0.10, 0.20)
+"""Shares of general prompts whose order changes: from a light touch to a model that was trained anew."""
 _WORLDS = 1000
 _LIKELY = 0.8
 _LARGEST = 200_000

@@ -55,7 +55,7 @@ def result_of(
     budgets = question.budgets.for_sets(list(general_before))
     first = verdicts[chosen.name][0] if chosen else None
     bound = bound_after_walk(first, whole=len(certified) == len(path)) if first else 0.0
-    on_path = {c.name for c in path}
+    places = {c.name: place for place, c in enumerate(path, start=1)}
     every = with_pooled(general_before)[POOLED], with_pooled(general_after)[POOLED]
     pooled = _change(*every)
     return Customization(
@@ -85,7 +85,8 @@ def result_of(
                 strength=c.option.strength,
                 custom=c.custom,
                 general=c.general,
-                on_path=c.name in on_path,
+                on_path=c.name in places,
+                place=places.get(c.name),
                 verdicts=verdicts.get(c.name, []),
                 chosen=chosen is not None and c.name == chosen.name,
             )

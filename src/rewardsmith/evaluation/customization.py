@@ -43,6 +43,7 @@ class Candidate(ResultPart):
     custom: float = Field(description="Gain on the custom preferences, choosing part.")
     general: float = Field(description="Change on all general sets together, choosing part.")
     on_path: bool = Field(default=False, description="Whether it stands on the path that is certified.")
+    place: int | None = Field(default=None, description="On the path, from the general model outwards; the first is 1.")
     verdicts: list[Verdict] = Field(default_factory=list, description="Empty where the walk did not come this far.")
     chosen: bool = False
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rewardsmith.evaluation.budget import POOLED
-from rewardsmith.evaluation.customization import NO_METHOD, Customization
+from rewardsmith.evaluation.customization import NO_METHOD, Candidate, Customization
 from rewardsmith.preferences.audit import AuditReport, Finding
 from rewardsmith.reporting.format import (
     decimal,
@@ -74,6 +74,11 @@ def limits_of(result: Customization) -> list[str]:
     return sentences
 
 
+def path_outwards(result: Customization) -> list[Candidate]:
+    """The candidates on the path, from the general model outwards."""
+    return sorted((c for c in result.candidates if c.on_path), key=lambda c: c.place or 0)
+
+
 def worst_first(audit: AuditReport) -> list[Finding]:
     """The findings, the worst first."""
     return sorted(audit.findings, key=lambda f: _GRADES.index(f.grade))
@@ -104,6 +109,7 @@ def write_report(results: Sequence[Customization], path: Path) -> None:
         "accuracy_pictures": accuracy_pictures,
         "reliability_picture": reliability_picture,
         "findings": worst_first,
+        "path": path_outwards,
         "command": command_of,
         "sentence": verdict_sentence,
     }
