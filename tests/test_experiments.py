@@ -14,7 +14,7 @@ import statsmodels.api as sm
 from rich.console import Console
 
 from experiments.budget.bench import Bench
-from experiments.budget.stages import Setting, _outcome, design, effects
+from experiments.budget.stages import Setting, _outcome, design, effects, over_seeds
 from experiments.real_data import DOMAINS, GENERAL_SETS
 from rewardsmith.evaluation.evaluate import evaluate_models
 from rewardsmith.evaluation.result import save_result
@@ -36,8 +36,8 @@ def test_factors_are_balanced_against_one_another() -> None:
 
 def test_effects_are_those_of_least_squares() -> None:
     settings = _staged()
-    y = np.random.default_rng(0).normal(size=len(settings))
-    found = effects(settings, list(y))
+    y = np.random.default_rng(0).normal(size=(len(settings), 3))
+    found = effects(settings, y)
     x = np.array(
         [
             [
@@ -51,10 +51,15 @@ def test_effects_are_those_of_least_squares() -> None:
         ],
         float,
     )
-    peer = sm.OLS(y, sm.add_constant(x)).fit()
-    for k, (effect, interval) in enumerate(found.values(), start=1):
-        assert effect == pytest.approx(peer.params[k])
-        assert interval == pytest.approx(tuple(peer.conf_int(0.05)[k]))
+    for seed in range(3):
+        peer = sm.OLS(y[:, seed], sm.add_constant(x)).fit()
+        assert [effect[seed] for effect in found.values()] == pytest.approx(list(peer.params[1:]))
+
+
+def test_an_effect_over_seeds_has_the_interval_of_students_t_test() -> None:
+    values = np.array([0.023, 0.030, -0.002])
+    low, high = sm.stats.DescrStatsW(values).tconfint_mean()
+    assert over_seeds(values) == f"+1.7 [{100 * low:.1f}, +{100 * high:.1f}] (+2.3, +3.0, -0.2)"
 
 
 def test_an_outcome_is_read_from_a_result_with_a_set_for_each_domain_and_recorded(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def budget(
         how = (
             f"`python -m experiments.budget {given} --piece {piece} {options} --minutes {minutes:g}`; "
             f"MODEL: {own.described()}; commit {commit()}, {datetime.now(UTC):%Y-%m-%d}; "
-            f"{(time.monotonic() - started) / 60:.0f} minutes the last time."
+            f"{(time.monotonic() - started) / 60:.0f} minutes, but for what was kept from before."
         )
         write_whole(out / "sections" / f"{piece}.md", f"{text}\n\n{how}\n")
         write_whole(page, _page(out))

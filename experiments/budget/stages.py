@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -20,12 +21,12 @@ from experiments.budget.bench import Bench, mean_and_error
 from experiments.precision import bfloat16_is_faster
 from experiments.provenance import commit
 from experiments.real_data import DOMAINS, GENERAL_SETS
+from rewardsmith.evaluation.pairs import FloatArray
 from rewardsmith.evaluation.result import load_result
-from rewardsmith.evaluation.statistics import Interval
 from rewardsmith.files import append_lines
 from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.splitting import hash_share
-from rewardsmith.reporting.format import difference_with_interval, percent
+from rewardsmith.reporting.format import difference_with_interval, percent, signed_percent
 from rewardsmith.reporting.tables import Table, to_markdown
 from rewardsmith.training.recipe import BACKBONE, Recipe
 from rewardsmith.training.run import run_recipe
@@ -80,10 +81,13 @@ def section(bench: Bench) -> str:
             "of the custom one, all four domains jointly. Enrichment in the general stage is "
             "harmless and webgpt beside helpful, in the custom stage as many general preferences as there are queries. "
             f"Accuracy % on the test parts; {len(design())} settings, mean ± standard error over seeds "
-            f"{', '.join(str(s) for s in bench.seeds)}. Each run with its precision and commit: [{RECORD}]({RECORD}).",
+            f"{', '.join(str(s) for s in bench.seeds)}. Each run with its precision and commit: [{RECORD}]({RECORD}); "
+            f"{_precisions(bench.seeds, by_seed)}: what of an error is the seed's and what the precision's is not told "
+            "apart.",
             to_markdown(_table(found)),
-            "Main effects, points [95 %]: least squares over the means of the settings with a general stage, so that "
-            "each factor is freed of the others; the interval is Student's, from what the main effects leave over.",
+            "Main effects, points [95 %]: least squares over the settings with a general stage, so that each factor is "
+            "freed of the others, for each seed; their mean with Student's interval over the seeds, which are few, and "
+            "in brackets seed by seed.",
             to_markdown(_effects(found)),
         ]
     )
@@ -97,6 +101,7 @@ class Outcome(NamedTuple):
     """Each domain's model on its own preferences, mean over the domains."""
     general: float
     """The domains' models on the general sets, mean over models and sets."""
+    precision: str
 
 
 def _outcome(bench: Bench, setting: Setting, seed: int) -> Outcome:
@@ -107,9 +112,9 @@ def _outcome(bench: Bench, setting: Setting, seed: int) -> Outcome:
     if known is None:
         custom, general = _run(bench, setting, seed)
         known = {"setting": setting.name, "seed": seed, "four domains": custom, "general": general}
-        precision = "bfloat16 autocast" if bfloat16_is_faster() else "float32"
-        append_lines(record, [json.dumps(known | {"precision": precision, "commit": commit()})])
-    return Outcome(setting, known["four domains"], known["general"])
+        known |= {"precision": "bfloat16 autocast" if bfloat16_is_faster() else "float32", "commit": commit()}
+        append_lines(record, [json.dumps(known)])
+    return Outcome(setting, known["four domains"], known["general"], known["precision"])
 
 
 def _run(bench: Bench, setting: Setting, seed: int) -> tuple[float, float]:
@@ -213,8 +218,12 @@ def _percent_with_error(values: Sequence[float]) -> str:
     return f"{percent(mean)} ± {percent(error)}"
 
 
-def effects(settings: Sequence[Setting], values: Sequence[float]) -> dict[str, tuple[float, Interval]]:
-    """Main effects of the factors by ordinary least squares, with Student's 95 % intervals."""
+def effects(settings: Sequence[Setting], values: FloatArray) -> dict[str, FloatArray]:
+    """Main effects of the factors by ordinary least squares, for each seed on its own: (seeds,) by factor.
+
+    Args:
+        values: [settings, seeds].
+    """
     columns = {
         "base stage": [s.structure.startswith("base") for s in settings],
         "enrichment in the general stage": [s.enrichment == "general stage" for s in settings],
@@ -223,21 +232,31 @@ def effects(settings: Sequence[Setting], values: Sequence[float]) -> dict[str, t
         "imitation in the custom stage": [s.imitate_custom for s in settings],
     }
     x = np.column_stack([np.ones(len(settings)), *(np.array(c, float) for c in columns.values())])
-    y = np.array(values)
-    found, *_ = np.linalg.lstsq(x, y, rcond=None)
-    free = len(y) - x.shape[1]
-    variance = float(((y - x @ found) ** 2).sum()) / free
-    errors = np.sqrt(variance * np.diag(np.linalg.inv(x.T @ x))) * stats.t.ppf(0.975, free)
-    return {
-        name: (float(b), (float(b - e), float(b + e)))
-        for name, b, e in zip(columns, found[1:], errors[1:], strict=True)
-    }
+    found, *_ = np.linalg.lstsq(x, values, rcond=None)
+    return dict(zip(columns, found[1:], strict=True))
+
+
+def over_seeds(values: FloatArray) -> str:
+    """The mean with Student's 95 % interval, and in brackets the values, in points."""
+    interval = None
+    if len(values) > 1:
+        low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+        interval = (float(low), float(high))
+    each = ", ".join(signed_percent(float(v)) for v in values)
+    return f"{difference_with_interval(float(values.mean()), interval)} ({each})"
 
 
 def _effects(found: Sequence[Sequence[Outcome]]) -> Table:
     staged = [seeds for seeds in found if seeds[0].setting.structure != "custom"]
     settings = [seeds[0].setting for seeds in staged]
-    custom = effects(settings, [_mean([o.custom for o in seeds]) for seeds in staged])
-    general = effects(settings, [_mean([o.general for o in seeds]) for seeds in staged])
-    rows = [(n, difference_with_interval(*custom[n]), difference_with_interval(*general[n])) for n in custom]
+    custom = effects(settings, np.array([[o.custom for o in seeds] for seeds in staged]))
+    general = effects(settings, np.array([[o.general for o in seeds] for seeds in staged]))
+    rows = [(name, over_seeds(custom[name]), over_seeds(general[name])) for name in custom]
     return Table("", ("factor", "four domains", "general"), tuple(rows))
+
+
+def _precisions(seeds: Sequence[int], by_seed: Sequence[Sequence[Outcome]]) -> str:
+    """How many runs of each seed were made in which precision."""
+    counts = [Counter(o.precision for o in outcomes) for outcomes in by_seed]
+    found = zip(seeds, counts, strict=True)
+    return "; ".join(f"seed {s}: {', '.join(f'{n} in {kind}' for kind, n in c.items())}" for s, c in found)
