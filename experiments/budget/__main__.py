@@ -87,9 +87,10 @@ _HEAD = """# Within a budget: what it keeps
 `customize` on real data: the four domains of the DSP data with helpful, harmless and webgpt as general preferences, all
 from one general reward model. What is reported stands on test parts that were opened after the choice; what is proved,
 on certify parts that were opened once. *Gain without a budget* is that of the candidate that gained most on the
-choosing part, whatever it cost. Accuracy is the mean over prompts.
+choosing part, whatever it cost. Accuracy is the mean over prompts. The general model is right in 56.2 % of the general
+test parts ((d) below): some six points above chance are all that there is to lose.
 *Bound, taken alone* is of the chosen model's loss by itself; after a choice along a path the budget is what is proved.
-The floors aimed at were 80 % of the gain within 2 points, and a mean custom accuracy of 82 %.
+The floors aimed at were 80 % of the gain within 2 points, and a mean custom accuracy of 82 %, which is missed by 1.3.
 
 The general model is `python -m experiments.budget.general`. Its settings were chosen on the general sets' validation
 part, its features and the gated head by five-fold cross-validation on 355 of the 479 DSP queries: the seeds below draw

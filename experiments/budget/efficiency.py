@@ -56,7 +56,8 @@ def section(bench: Bench) -> str:
         [
             "## (c) Data efficiency",
             f"Method {METHOD}, budget {POINTS:g} points, means over four domains and {len(bench.seeds)} seeds, test "
-            "parts (a quarter of the custom preferences in hand: few prompts where these are few).",
+            "parts (a quarter of the custom preferences in hand: few prompts where these are few); ± is the standard "
+            "error over the runs.",
             to_markdown(Table("", columns, tuple(rows))),
         ]
     )

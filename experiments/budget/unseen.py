@@ -58,7 +58,7 @@ def section(bench: Bench) -> str:
     columns = ("left out", "method", "prompts", "general there [95%]", "on the two sets seen", "custom gain")
     return "\n\n".join(
         [
-            "## A general set that was never seen",
+            "## A general set that the customisation never saw",
             f"Customised within {POINTS:g} points of two general sets and measured on the third, whose prompts were "
             f"neither trained, chosen nor certified on (the general model was trained on others of it); means over the "
             f"four domains and {len(bench.seeds)} seeds.",

@@ -104,7 +104,8 @@ def changes_table(result: Customization) -> Table:
     """What a customisation gained and cost on the test parts."""
     rows = [(f"custom: {result.domain}", result.custom)]
     rows += [("the same without a budget", result.unconstrained)] if result.unconstrained else []
-    rows += [("all general sets", result.general), *result.general.sets.items()]
+    rows += [("all general sets", result.general)]
+    rows += result.general.sets.items() if len(result.general.sets) > 1 else []
     cells = tuple(
         (
             name,
