@@ -16,7 +16,8 @@ def benchmark(
         str, typer.Option("--suite", "-s", help="rewardbench, rewardbench2, rm-bench, judgebench or llmbar.")
     ],
     data: Annotated[
-        Path | None, typer.Option("--data", "-d", help="Folder with the suite's published files; default: the hub.")
+        Path | None,
+        typer.Option("--data", "-d", help="Folder with the suite's published files; default: the hub, but for llmbar."),
     ] = None,
     domain: Annotated[str | None, typer.Option("--domain", help="Which of a run's models.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
