@@ -14,7 +14,7 @@ import statsmodels.api as sm
 from rich.console import Console
 
 from experiments.budget.bench import Bench
-from experiments.budget.stages import Setting, _outcome, design, effects, over_seeds
+from experiments.budget.stages import Setting, _outcome, design, effects, general_stage, over_seeds
 from experiments.real_data import DOMAINS, GENERAL_SETS
 from rewardsmith.evaluation.evaluate import evaluate_models
 from rewardsmith.evaluation.result import save_result
@@ -54,6 +54,14 @@ def test_effects_are_those_of_least_squares() -> None:
     for seed in range(3):
         peer = sm.OLS(y[:, seed], sm.add_constant(x)).fit()
         assert [effect[seed] for effect in found.values()] == pytest.approx(list(peer.params[1:]))
+
+
+def test_a_general_stage_is_held_against_none_where_nothing_is_enriched() -> None:
+    worth = {"custom": 1.0, "general + custom": 3.0, "base + general + custom": 50.0}
+    values = np.array(
+        [[worth[s.structure] + (100 if s.enrichment != "none" else 0)] * 2 for s in design()] + np.array([0.0, 7.0])
+    )
+    assert list(general_stage(design(), values)) == [2.0, 2.0]
 
 
 def test_an_effect_over_seeds_has_the_interval_of_students_t_test() -> None:

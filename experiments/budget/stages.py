@@ -85,7 +85,8 @@ def section(bench: Bench) -> str:
             f"{_precisions(bench.seeds, by_seed)}: what of an error is the seed's and what the precision's is not told "
             "apart.",
             to_markdown(_table(found)),
-            "Main effects, points [95 %]: least squares over the settings with a general stage, so that each factor is "
+            "Main effects, points [95 %]. Of a general stage: it and a custom one against a custom one alone, without "
+            "enrichment. Of the rest: least squares over the settings with a general stage, so that each factor is "
             "freed of the others, for each seed; their mean with Student's interval over the seeds, which are few, and "
             "in brackets seed by seed.",
             to_markdown(_effects(found)),
@@ -236,6 +237,17 @@ def effects(settings: Sequence[Setting], values: FloatArray) -> dict[str, FloatA
     return dict(zip(columns, found[1:], strict=True))
 
 
+def general_stage(settings: Sequence[Setting], values: FloatArray) -> FloatArray:
+    """What a general stage adds to a custom one alone, where nothing enriches either: (seeds,)."""
+    plain = [s.enrichment == "none" for s in settings]
+    means = {
+        structure: values[[p and s.structure == structure for p, s in zip(plain, settings, strict=True)]].mean(axis=0)
+        for structure in ("custom", "general + custom")
+    }
+    added: FloatArray = means["general + custom"] - means["custom"]
+    return added
+
+
 def over_seeds(values: FloatArray) -> str:
     """The mean with Student's 95 % interval, and in brackets the values, in points."""
     interval = None
@@ -247,11 +259,14 @@ def over_seeds(values: FloatArray) -> str:
 
 
 def _effects(found: Sequence[Sequence[Outcome]]) -> Table:
-    staged = [seeds for seeds in found if seeds[0].setting.structure != "custom"]
-    settings = [seeds[0].setting for seeds in staged]
-    custom = effects(settings, np.array([[o.custom for o in seeds] for seeds in staged]))
-    general = effects(settings, np.array([[o.general for o in seeds] for seeds in staged]))
-    rows = [(name, over_seeds(custom[name]), over_seeds(general[name])) for name in custom]
+    settings = [seeds[0].setting for seeds in found]
+    values = {key: np.array([[getattr(o, key) for o in seeds] for seeds in found]) for key in ("custom", "general")}
+    staged = [s.structure != "custom" for s in settings]
+    with_general = [s for s in settings if s.structure != "custom"]
+    columns = [
+        {"general stage": general_stage(settings, v)} | effects(with_general, v[staged]) for v in values.values()
+    ]
+    rows = [(name, *(over_seeds(column[name]) for column in columns)) for name in columns[0]]
     return Table("", ("factor", "four domains", "general"), tuple(rows))
 
 
