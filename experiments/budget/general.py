@@ -49,27 +49,8 @@ def general(
 ) -> None:
     """Fits the general model and says how it does on what it did not learn from."""
     console = Console(stderr=True)
-    sets = {name: _split(data / f"{name}.json") for name in GENERAL_SETS}
-    spec = BackboneSpec(
-        model=EMBEDDED,
-        depth=DEPTH,
-        pooling="mean",
-        layers=LAYERS,
-        head="mixture",
-        experts=list(GENERAL_SETS),
-        precision="bfloat16" if bfloat16_is_faster() else "float32",
-    )
-    torch.manual_seed(0)  # the head's first weights, which the kept features are filed under
-    model = build_reward_model(spec).eval()
-    bank = FeatureBank(model)
-    train = {name: parts["train"] for name, parts in sets.items()}
-    with progress(console, "reading", sum(len(p) for p in train.values())) as advance:
-        for preferences in train.values():
-            bank.fill(preferences, advance)
-    fit_heads(model, bank, train)
-    bank.close()
-    seen = {content_hash(p.prompt_key()) for preferences in train.values() for p in preferences}
-    model.info = model.info.model_copy(update={"trained_on": sorted(seen)})
+    sets = {name: split(data / f"{name}.json") for name in GENERAL_SETS}
+    model = fitted({name: parts["train"] for name, parts in sets.items()}, console)
     model.save_pretrained(out, overwrite=True)
     for part in ("validation", "test") if test else ("validation",):
         figures = {name: _correct(model, parts[part]) for name, parts in sets.items()}
@@ -77,6 +58,36 @@ def general(
             console.print(f"{part}, {name}: {percent_with_interval(right.mean(), interval_of(right))} of {len(right)}")
         mean, interval = mean_of_sets(list(figures.values()))
         console.print(f"{part}, mean of the sets: {percent_with_interval(mean, interval)}")
+
+
+def fitted(train: dict[str, list[Preference]], console: Console) -> RewardModel:
+    """The general model of these sets: of all, or of some of them."""
+    # The head's first weights are those that the kept features are filed under: the same whatever the sets.
+    first = _unfitted(GENERAL_SETS)
+    model = first if list(train) == list(GENERAL_SETS) else _unfitted(list(train))
+    bank = FeatureBank(first)
+    with progress(console, "reading", sum(len(p) for p in train.values())) as advance:
+        for preferences in train.values():
+            bank.fill(preferences, advance)
+    fit_heads(model, bank, train)
+    bank.close()
+    seen = {content_hash(p.prompt_key()) for preferences in train.values() for p in preferences}
+    model.info = model.info.model_copy(update={"trained_on": sorted(seen)})
+    return model
+
+
+def _unfitted(experts: Sequence[str]) -> RewardModel:
+    spec = BackboneSpec(
+        model=EMBEDDED,
+        depth=DEPTH,
+        pooling="mean",
+        layers=LAYERS,
+        head="mixture",
+        experts=list(experts),
+        precision="bfloat16" if bfloat16_is_faster() else "float32",
+    )
+    torch.manual_seed(0)
+    return build_reward_model(spec).eval()
 
 
 def mean_of_sets(figures: Sequence[FloatArray], draws: int = 10_000) -> tuple[float, tuple[float, float]]:
@@ -105,7 +116,8 @@ def fit_heads(model: RewardModel, bank: FeatureBank, train: dict[str, list[Prefe
         head.gate.bias.copy_(torch.from_numpy(GATE_SHARPNESS * bias))
 
 
-def _split(file: Path) -> dict[str, list[Preference]]:
+def split(file: Path) -> dict[str, list[Preference]]:
+    """A set by part: what the general model learns from, what its settings were chosen on, and the rest."""
     return split_preferences(ranking(file), SHARES, seed=0)
 
 
