@@ -12,7 +12,7 @@ from typing import Annotated, NamedTuple
 import typer
 from rich.console import Console
 
-from experiments.budget import cross, efficiency, front, methods, probabilities, stages, tastes, unseen
+from experiments.budget import cross, efficiency, front, methods, probabilities, splits, stages, tastes, unseen
 from experiments.budget.bench import Bench
 from experiments.command import run_experiment
 from experiments.provenance import commit, versions
@@ -31,6 +31,7 @@ class Piece(NamedTuple):
 
 PIECES = {
     "front": Piece(front.section),
+    "splits": Piece(splits.section),
     "methods": Piece(methods.section, portable=True),
     "stages": Piece(stages.section),
     "efficiency": Piece(efficiency.section),
