@@ -63,10 +63,14 @@ def judge_option(
 
 
 def path_of(judged: Sequence[Judged]) -> list[Judged]:
-    """The candidates that gain more than every safer one, from the safest outwards; thinned to `LONGEST`."""
+    """The candidates that gain more than every safer one, from the safest outwards; thinned to `LONGEST`.
+
+    Of candidates that flip nothing on the choosing part all are as safe for what was seen: there the weaker comes
+    first. Beginning with the one that gains most ends many a walk at its first step.
+    """
     path: list[Judged] = []
     best = 0.0
-    for candidate in sorted(judged, key=lambda c: (c.risk, -c.custom)):
+    for candidate in sorted(judged, key=lambda c: (c.risk, c.option.strength, -c.custom)):
         if candidate.custom > best:
             path.append(candidate)
             best = candidate.custom
