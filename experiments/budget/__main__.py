@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,11 +27,12 @@ class Piece(NamedTuple):
     section: Callable[[Bench], str]
     portable: bool = False
     """Whether it needs a general model that can be trained on."""
+    seeds: Sequence[int] = (3, 4, 5)
 
 
 PIECES = {
     "front": Piece(front.section),
-    "splits": Piece(splits.section),
+    "splits": Piece(splits.section, seeds=range(10, 16)),
     "methods": Piece(methods.section, portable=True),
     "stages": Piece(stages.section),
     "efficiency": Piece(efficiency.section),
@@ -50,18 +51,21 @@ def budget(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = _ROOT / "runs/budget",
     page: Annotated[Path, typer.Option(help="The page that is written.")] = _ROOT / "docs/results/budget.md",
     pieces: Annotated[list[str] | None, typer.Option("--piece", help="One or several; default: all.")] = None,
-    seeds: Annotated[list[int] | None, typer.Option("--seed", help="Of split and training; default 3, 4, 5.")] = None,
+    seeds: Annotated[
+        list[int] | None, typer.Option("--seed", help="Of split and training; default: the piece's own.")
+    ] = None,
     minutes: Annotated[float, typer.Option(help="For each run: begin no method that would end later.")] = 30.0,
 ) -> None:
     """Runs the pieces, each where it was left, and writes the page."""
     console = Console(stderr=True)
-    bench = Bench(general, data, out, page.parent, seeds or [3, 4, 5], minutes, console)
-    for folder in (out / "sections", bench.results, bench.images):
+    common = Bench(general, data, out, page.parent, seeds or (), minutes, console)
+    for folder in (out / "sections", common.results, common.images):
         folder.mkdir(parents=True, exist_ok=True)
     for piece in pieces or [name for name, piece in PIECES.items() if portable or not piece.portable]:
         if piece not in PIECES:
             raise UserError(f"--piece {piece}: there is none; there are {', '.join(PIECES)}")
         started = time.monotonic()
+        bench = replace(common, seeds=seeds or PIECES[piece].seeds)
         own = replace(bench, general=portable) if portable and PIECES[piece].portable else bench
         text = PIECES[piece].section(own)
         options = " ".join(f"--seed {seed}" for seed in bench.seeds)
