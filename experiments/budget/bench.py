@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from experiments.real_data import GENERAL_SETS
 from rewardsmith import customize
 from rewardsmith.customization.gating import mean_columns
 from rewardsmith.evaluation.budget import Question
-from rewardsmith.evaluation.customization import Customization, load_customization
+from rewardsmith.evaluation.customization import NO_METHOD, Customization, load_customization
 from rewardsmith.modeling.features import FeatureBank
 from rewardsmith.modeling.heads import MixtureHead, apply_linear
 from rewardsmith.modeling.info import read_info
@@ -123,6 +124,36 @@ class Bench:
             f"{info.provenance.get('backbone')}, {info.depth or 'all'} layers, {info.pooling} pooling, {info.head} "
             f"head, {how} on {len(info.trained_on)} prompts"
         )
+
+
+class Kept(NamedTuple):
+    """What runs within a budget came to on the test parts."""
+
+    within: str
+    """How many found a model."""
+    after: float
+    """Mean custom accuracy."""
+    gains: list[float]
+    """Custom, run by run, and what there would have been without a budget."""
+    free: list[float]
+    general: list[float]
+    """Changes of general accuracy."""
+
+    @property
+    def share(self) -> float | None:
+        """Of the gain without a budget; None where there is none."""
+        return sum(self.gains) / sum(self.free) if sum(self.free) > 0 else None
+
+
+def kept_by(runs: Sequence[Customization]) -> Kept:
+    """Of runs whose test parts hold something, as those of `customize` do."""
+    return Kept(
+        within=f"{sum(r.method != NO_METHOD for r in runs)} of {len(runs)}",
+        after=float(np.mean([r.custom.after or 0.0 for r in runs])),
+        gains=[r.custom.difference or 0.0 for r in runs],
+        free=[(r.unconstrained.difference or 0.0) if r.unconstrained else 0.0 for r in runs],
+        general=[r.general.difference or 0.0 for r in runs],
+    )
 
 
 def rewards_of(model: RewardModel, bank: FeatureBank, preferences: Sequence[Preference]) -> list[list[float]]:

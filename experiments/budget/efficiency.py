@@ -6,9 +6,9 @@ from collections import defaultdict
 
 import numpy as np
 
-from experiments.budget.bench import Bench, mean_and_error, points_with_error
+from experiments.budget.bench import Bench, kept_by, mean_and_error, points_with_error
 from experiments.real_data import DOMAINS
-from rewardsmith.evaluation.customization import NO_METHOD, Customization
+from rewardsmith.evaluation.customization import Customization
 from rewardsmith.preferences.mixing import take_preferences
 from rewardsmith.preferences.reading import load_preferences
 from rewardsmith.preferences.splitting import hash_share
@@ -36,16 +36,14 @@ def section(bench: Bench) -> str:
                     found[share, size].append(bench.customised(name, custom, domain, sets, POINTS, seed, method=METHOD))
     rows = []
     for (_, size), runs in found.items():
-        within = [r for r in runs if r.method != NO_METHOD]
+        kept = kept_by(runs)
         certify = [sum(parts.get("certify", 0) for parts in r.parts.values()) for r in runs]
         rows.append(
             (
                 f"{np.mean(certify):.0f}",
                 "all" if size is None else str(size),
-                f"{len(within)} of {len(runs)}",
-                _mean([r.custom.difference for r in runs]),
-                _mean([r.unconstrained.difference if r.unconstrained else 0.0 for r in runs]),
-                _mean([r.general.difference for r in runs]),
+                kept.within,
+                *(points_with_error(mean_and_error(values)) for values in (kept.gains, kept.free, kept.general)),
             )
         )
     columns = (
@@ -76,7 +74,3 @@ def _custom(bench: Bench, domain: str, size: int | None) -> str:
     if size is None:
         return bench.dsp
     return bench.written(take_preferences(bench.of(bench.dsp, domain), size), f"{domain}-{size}")
-
-
-def _mean(values: list[float | None]) -> str:
-    return points_with_error(mean_and_error([v for v in values if v is not None]))

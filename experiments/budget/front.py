@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.budget.bench import Bench, mean_and_error, points_with_error
+from experiments.budget.bench import Bench, kept_by, mean_and_error, points_with_error
 from experiments.real_data import DOMAINS
 from rewardsmith.evaluation.customization import Candidate, Customization
 from rewardsmith.reporting import style
@@ -97,15 +97,12 @@ def runs_table(first: str, runs: Mapping[tuple[str, int], Customization]) -> Tab
 
 def summary(points: float, runs: Sequence[Customization]) -> str:
     """What the runs at one budget come to."""
-    after = np.mean([r.custom.after or 0.0 for r in runs])
-    gain = sum(r.custom.difference or 0 for r in runs)
-    free = sum((r.unconstrained.difference or 0) if r.unconstrained else 0 for r in runs)
-    general = np.mean([r.general.difference or 0.0 for r in runs])
-    kept = f"{gain / free:.0%} of the gain without a budget" if free > 0 else "no gain to keep"
+    kept = kept_by(runs)
+    share = "no gain to keep" if kept.share is None else f"{kept.share:.0%} of the gain without a budget"
     return (
-        f"Within {points:g} points: mean custom accuracy {percent(float(after))} %, {kept}; general accuracy "
-        f"{signed_percent(float(general))} points on the test parts; "
-        f"{sum(r.method != 'none' for r in runs)} of {len(runs)} runs found a model within budget."
+        f"Within {points:g} points: mean custom accuracy {percent(kept.after)} %, {share}; general accuracy "
+        f"{signed_percent(float(np.mean(kept.general)))} points on the test parts; "
+        f"{kept.within} runs found a model within budget."
     )
 
 

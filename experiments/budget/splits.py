@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from experiments.budget.bench import Bench, mean_and_error, points_with_error
+from experiments.budget.bench import Bench, kept_by, mean_and_error, points_with_error
 from experiments.budget.front import POINTS
 from experiments.real_data import DOMAINS
-from rewardsmith.evaluation.customization import NO_METHOD, Customization
-from rewardsmith.reporting.format import percent
+from rewardsmith.evaluation.customization import Customization
+from rewardsmith.reporting.format import UNDEFINED, percent
 from rewardsmith.reporting.tables import Table, to_markdown
 
 METHOD = "gated"
@@ -48,14 +46,7 @@ def _runs(bench: Bench, points: float) -> list[Customization]:
 
 
 def _row(points: float, runs: list[Customization]) -> tuple[str, ...]:
-    gains = [r.custom.difference or 0.0 for r in runs]
-    free = [(r.unconstrained.difference or 0.0) if r.unconstrained else 0.0 for r in runs]
-    return (
-        f"{points:g}",
-        f"{sum(r.method != NO_METHOD for r in runs)} of {len(runs)}",
-        percent(float(np.mean([r.custom.after or 0.0 for r in runs]))),
-        points_with_error(mean_and_error(gains)),
-        points_with_error(mean_and_error(free)),
-        f"{sum(gains) / sum(free):.0%}",
-        points_with_error(mean_and_error([r.general.difference or 0.0 for r in runs])),
-    )
+    kept = kept_by(runs)
+    gains, free, general = (points_with_error(mean_and_error(v)) for v in (kept.gains, kept.free, kept.general))
+    share = UNDEFINED if kept.share is None else f"{kept.share:.0%}"
+    return f"{points:g}", kept.within, percent(kept.after), gains, free, share, general

@@ -34,7 +34,10 @@ class _Start(NamedTuple):
     """A general model to customise, and the preferences of the set left out that it was not trained on."""
 
     trained_on: str
+    runs: str
+    """What tells its runs' folders from the other's."""
     bench: Bench
+    model: RewardModel
     unseen: list[Preference]
 
 
@@ -43,9 +46,8 @@ def section(bench: Bench) -> str:
     rows = []
     for left in GENERAL_SETS:
         for start in (_of_all(bench, left), _of_the_others(bench, left)):
-            general = RewardModel.from_pretrained(start.bench.general)
-            bank = FeatureBank(general)
-            before = _scored(bank, general, start.unseen)
+            bank = FeatureBank(start.model)
+            before = _scored(bank, start.model, start.unseen)
             pairs = pair_table(before)
             for method in METHODS:
                 differences, results = _runs(start, left, method, bank, before)
@@ -84,7 +86,7 @@ def _of_all(bench: Bench, left: str) -> _Start:
     # What the general model was not trained on: the same prompts for every seed.
     model = RewardModel.from_pretrained(bench.general)
     parts = read_parts(model, bench.dsp, DOMAINS[0], bench.general_sets(), bench.seeds[0]).general[left]
-    return _Start("all three", bench, [p for part in (CHOOSE, CERTIFY, TEST) for p in parts[part]])
+    return _Start("all three", "without", bench, model, [p for part in (CHOOSE, CERTIFY, TEST) for p in parts[part]])
 
 
 def _of_the_others(bench: Bench, left: str) -> _Start:
@@ -94,7 +96,8 @@ def _of_the_others(bench: Bench, left: str) -> _Start:
         fitted(others, bench.console).save_pretrained(folder, overwrite=True)
     custom = {p.prompt_key() for domain in DOMAINS for p in bench.of(bench.dsp, domain)}
     unseen = [p for p in ranking(bench.file(left)) if p.prompt_key() not in custom]
-    return _Start("the other two", replace(bench, general=str(folder)), unseen)
+    model = RewardModel.from_pretrained(folder)
+    return _Start("the other two", "never", replace(bench, general=str(folder)), model, unseen)
 
 
 def _runs(
@@ -102,9 +105,8 @@ def _runs(
 ) -> tuple[list[FloatArray], list[Customization]]:
     """Of every seed and domain the differences by prompt on the set left out, and the run."""
     bench, differences, results = start.bench, [], []
-    without = "without" if start.trained_on == "all three" else "never"
     for seed, domain in itertools.product(bench.seeds, DOMAINS):
-        run = f"unseen/{domain}-{method}-{without}-{left}-{seed}"
+        run = f"unseen/{domain}-{method}-{start.runs}-{left}-{seed}"
         sets = bench.general_sets(left)
         results.append(bench.customised(run, bench.dsp, domain, sets, POINTS, seed, method=method, keep_model=True))
         custom = RewardModel.from_pretrained(bench.out / run / "model")
