@@ -103,12 +103,13 @@ def evaluate(
         print_notes(loaded.notes, console)
     scorers = {name: ModelScorer(name, domain, None if quiet else console) for name in models}
     check_domain(domain, scorers.values(), sets)
-    if not seen:
+    doubts: list[str] = []
+    if question is not None and not seen:  # a proof stands on held-out prompts alone
+        sets, doubts = unseen_by_all(list(scorers.values()), sets)
+    elif not seen:
         doubts = check_unseen(scorers.values(), sets)
-        if question is not None:  # a proof stands on held-out prompts alone
-            sets, doubts = unseen_by_all(list(scorers.values()), sets)
-        for remark in doubts:
-            console.print(remark, style="yellow", highlight=False, markup=False)
+    for remark in doubts:
+        console.print(remark, style="yellow", highlight=False, markup=False)
     checks = [ShiftCheck(scorer, sets) for scorer in scorers.values()]
     asked = (against, question) if against is not None and question is not None else None
     result = evaluate_models(scorers, sets, baselines=baselines, cluster=unit, against=asked)

@@ -174,8 +174,9 @@ def unseen_by_all(
     """The preferences of each set on whose prompts no model was trained, and remarks on what was left out.
 
     Raises:
-        UserError: nothing of a set is left.
+        UserError: nothing of a set is left, be it that one model was trained on all of it.
     """
+    check_unseen(scorers, sets)
     found: dict[str, list[Preference]] = {}
     remarks = []
     for name, preferences in sets.items():
