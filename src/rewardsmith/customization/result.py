@@ -55,7 +55,6 @@ def result_of(
     budgets = question.budgets.for_sets(list(general_before))
     first = verdicts[chosen.name][0] if chosen else None
     bound = bound_after_walk(first, whole=len(certified) == len(path)) if first else 0.0
-    places = {c.name: place for place, c in enumerate(path, start=1)}
     every = with_pooled(general_before)[POOLED], with_pooled(general_after)[POOLED]
     pooled = _change(*every)
     return Customization(
@@ -77,21 +76,7 @@ def result_of(
         custom=_change(before[CUSTOM], after[CUSTOM]),
         unconstrained=_change(before[CUSTOM], free) if freest else None,
         verdicts=verdicts[chosen.name] if chosen else [],
-        candidates=[
-            Candidate(
-                name=c.name,
-                method=c.option.method,
-                settings=c.option.settings,
-                strength=c.option.strength,
-                custom=c.custom,
-                general=c.general,
-                on_path=c.name in places,
-                place=places.get(c.name),
-                verdicts=verdicts.get(c.name, []),
-                chosen=chosen is not None and c.name == chosen.name,
-            )
-            for c in judged
-        ],
+        candidates=_candidates(judged, path, verdicts, chosen),
         parts=shop.parts.prompts(),
         flips=[flip for name in general_before for flip in _flips(name, general_before[name], general_after[name])],
         calibration={
@@ -107,6 +92,28 @@ def result_of(
         | {"python": platform.python_version()},
         seconds=0.0,
     )
+
+
+def _candidates(
+    judged: Sequence[Judged], path: Sequence[Judged], verdicts: Mapping[str, list[Verdict]], chosen: Judged | None
+) -> list[Candidate]:
+    """All that were judged, with what became of them."""
+    places = {c.name: place for place, c in enumerate(path, start=1)}
+    return [
+        Candidate(
+            name=c.name,
+            method=c.option.method,
+            settings=c.option.settings,
+            strength=c.option.strength,
+            custom=c.custom,
+            general=c.general,
+            on_path=c.name in places,
+            place=places.get(c.name),
+            verdicts=verdicts.get(c.name, []),
+            chosen=chosen is not None and c.name == chosen.name,
+        )
+        for c in judged
+    ]
 
 
 def _disagreement(test: Change, bound: float) -> list[str]:
