@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -27,6 +24,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from rewardsmith.preferences.record import Message, Preference
+from tests.command import run_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -356,7 +354,7 @@ def tiny_embedded(tmp_path_factory: pytest.TempPathFactory, make_backbone: Calla
     cache = tmp_path_factory.mktemp("cache")
     backbone = make_backbone("llama", settings={"max_position_embeddings": 1024, "num_hidden_layers": 8})
     shutil.copytree(backbone, cache / "smollm2-135m-instruct")
-    return {**os.environ, "REWARDSMITH_CACHE": str(cache)}
+    return {"REWARDSMITH_CACHE": str(cache)}
 
 
 @pytest.fixture(scope="session")
@@ -367,12 +365,12 @@ def run_pages(tiny_embedded: dict[str, str]) -> Callable[..., int]:
         # A line that several pages name runs once.
         lines = dict.fromkeys(line for page in pages for line in _shell_lines(page))
         for line in lines:
-            command = line.replace("rewardsmith ", f"{shlex.quote(sys.executable)} -m rewardsmith.cli.app ")
-            command += "".join(f" {more}" for start, more in IN_SMALL.items() if line.startswith(start))
-            done = subprocess.run(
-                command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False
+            done = run_line(
+                line + "".join(f" {more}" for start, more in IN_SMALL.items() if line.startswith(start)),
+                folder,
+                environment,
             )
-            assert done.returncode == 0, f"{line}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            assert done.code == 0, f"{line}\n{done.out[-2000:]}\n{done.err[-2000:]}"
         return len(lines)
 
     return run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 import subprocess
@@ -10,36 +9,17 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-
-class Outcome(NamedTuple):
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
+from tests.command import Outcome, run_command
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def cli() -> Callable[..., Outcome]:
     """Runs `rewardsmith ARGS` through its entry point: `cli("score", "-m", model, "-", stdin="...")`."""
-    from rewardsmith.cli.app import main
-
-    def run(*args: object, stdin: str | None = None) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["rewardsmith", *map(str, args)])
-        if stdin is not None:
-            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8"))
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as left:
-            main()
-        code = left.value.code
-        out, err = capsys.readouterr()
-        return Outcome(int(code) if code else 0, out, "\n".join(x for x in err.splitlines() if "model shards" not in x))
-
-    return run
+    return run_command
 
 
 @pytest.fixture

@@ -242,24 +242,21 @@ def test_pipes(pairs: Path, model: Path) -> None:
     assert len(_lines(right.stdout)) == 13
 
 
-def test_help_is_fast_and_imports_nothing_heavy() -> None:
+def test_help_imports_nothing_heavy() -> None:
+    """What makes it slow: these take from a tenth of a second to two seconds each."""
     script = (
         "import sys; sys.argv = ['rewardsmith', '--help']\n"
         "from rewardsmith.cli.app import main\n"
         "try: main()\n"
         "except SystemExit as left: assert not left.code\n"
-        "heavy = {'torch', 'transformers', 'datasets', 'numpy', 'sklearn', 'matplotlib', 'accelerate', 'pydantic'}\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'numpy', 'scipy', 'sklearn', 'matplotlib', 'accelerate',\n"
+        "    'peft', 'pydantic', 'yaml', 'jinja2', 'httpx', 'fastapi', 'asyncio'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=_environment())
     assert done.returncode == 0, done.stderr
     for command in ("demo", "inspect", "audit", "convert", "train", "evaluate", "calibrate", "score", "rank", "recipe"):
         assert command in done.stdout
-    begin = os.times()
-    subprocess.run([*COMMAND, "--help"], capture_output=True, check=True, env=_environment())
-    end = os.times()
-    spent = end.children_user + end.children_system - begin.children_user - begin.children_system
-    assert spent < 0.5, "seconds of processor time"
 
 
 def test_importing_the_package_is_light() -> None:

@@ -29,6 +29,7 @@ from rewardsmith.errors import DataError, ModelError, OutputExistsError, UserErr
 from rewardsmith.evaluation.customization import load_customization
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.record import content_hash
+from tests.command import run_command
 
 
 def test_a_wide_budget_is_kept_and_the_gain_is_real(
@@ -296,7 +297,11 @@ def test_a_model_that_is_not_portable_needs_to_be_asked_for(
 
 
 def test_a_killed_run_ends_as_one_that_was_not(
-    run: Callable[..., Any], general_model: Path, files: dict[str, str], tmp_path: Path
+    run: Callable[..., Any],
+    general_model: Path,
+    files: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arguments = [
         *(sys.executable, "-m", "rewardsmith.cli.app", "customize", "--general", str(general_model)),
@@ -312,8 +317,10 @@ def test_a_killed_run_ends_as_one_that_was_not(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert fixed.exists()
-    done = subprocess.run(arguments, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REWARDSMITH_CACHE", environment["REWARDSMITH_CACHE"])
+    done = run_command(*arguments[3:])
+    assert done.code == 0, done.err
     killed = load_customization(tmp_path / "killed" / "result.json")
     apart = {"seconds": 0.0, "command": []}
     assert killed.model_copy(update=apart) == run(["60"], out="whole").model_copy(update=apart)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ BATCHES = [
 def test_compiled_is_the_same_but_for_rounding(
     model_of: Callable[[str, str], RewardModel], rewards_and_gradients: Callable[..., Any], tmp_path: Path
 ) -> None:
-    model = model_of("llama", "last")
+    model = copy.deepcopy(model_of("llama", "last"))  # it is shared: other tests want it uncompiled
     plain = [rewards_and_gradients(model, batch) for batch in BATCHES]
     names = list(model.state_dict())
     layers = model.backbone.config.num_hidden_layers
@@ -49,4 +50,4 @@ def test_a_machine_that_cannot_compile_says_so_at_once(
 
     monkeypatch.setattr(torch, "compile", lambda _: broken)
     with pytest.raises(ModelError, match=r"does not work here.*No working C\+\+ compiler.*leave `compile` out"):
-        compile_modules(model_of("llama", "last").backbone)
+        compile_modules(copy.deepcopy(model_of("llama", "last")).backbone)

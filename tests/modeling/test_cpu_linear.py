@@ -121,7 +121,7 @@ def test_which_machines_gain(
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")
-@pytest.mark.parametrize("how", ["plain", "checkpointing", "lora", "compiled"])
+@pytest.mark.parametrize("how", ["plain", "checkpointing", "lora", pytest.param("compiled", marks=pytest.mark.slow)])
 def test_a_model_gives_the_same_and_saves_the_same(
     how: str,
     build: Callable[..., RewardModel],

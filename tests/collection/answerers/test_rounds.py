@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from rewardsmith.collection import outputs
 from rewardsmith.collection.answerers.making import make_answerer
 from rewardsmith.collection.answerers.one_by_one import ServerAnswerer
 from rewardsmith.collection.answerers.pricing import FREE, Price
@@ -34,6 +35,12 @@ from tests.collection.chat_server import KEY, ChatServer
 FAULTS = ["429", "500", "503", "torn", "nonsense", "no choices", "reset"]
 QUICK = Manners(concurrency=8, retries=4, first_wait=0.01)
 OPTIONS = CollectOptions(domains=["academy", "business"], plain=True, filtered=False, near=True)
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without plots, which take most of a small collection's time; tests/cli/test_collect.py draws them."""
+    monkeypatch.setattr(outputs, "_write_plots", lambda *_, **__: None)
 
 
 def queries(tmp_path: Path, n: int) -> str:
