@@ -86,7 +86,7 @@ def test_nothing_within_budget_gives_the_general_model_back(
     assert "No candidate for academy could be proved" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_gated_residual_is_kept_where_dialogues_look_custom(
+def test_a_gated_head_is_kept_where_dialogues_look_custom(
     run: Callable[..., Any], tmp_path: Path, pooled_general_model: Path
 ) -> None:
     result = run(["60"], general=str(pooled_general_model), method="gated", portable=False)

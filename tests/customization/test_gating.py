@@ -1,4 +1,4 @@
-"""A gated residual is what its formula says, in rewards from kept features and in the model that is saved."""
+"""A gated head is what its formula says, in rewards from kept features and in the model that is saved."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _model(backbone: Path, **spec: object) -> RewardModel:
     ],
     ids=["linear", "layers", "mixture", "mixture-layers"],
 )
-def test_gated_residual_is_its_formula(
+def test_a_gated_head_is_its_formula(
     make_backbone: Callable[..., Path],
     tiny_preferences: list[Preference],
     tmp_path: Path,
@@ -44,10 +44,10 @@ def test_gated_residual_is_its_formula(
     columns = mean_columns(general)
     assert columns is not None
     draw = np.random.default_rng(0)
-    residual, weight = draw.normal(size=general.last_layer.in_features), draw.normal(size=columns.stop - columns.start)
+    head, weight = draw.normal(size=general.last_layer.in_features), draw.normal(size=columns.stop - columns.start)
     bank = FeatureBank(general)
     try:
-        option = GatedOption("gated", {}, 0.7, residual, bank, Gate(weight, 0.3), columns, "poetry")
+        option = GatedOption("gated", {}, 0.7, head, bank, Gate(weight, 0.3), columns, "poetry")
         found = option.rewards(tiny_preferences)
         before = general_option(bank).rewards(tiny_preferences)
     finally:
@@ -58,7 +58,8 @@ def test_gated_residual_is_its_formula(
     assert len(loaded.info.experts or []) == 2 * len(general.info.experts or ["general"])
     for p, old, kept, whole in zip(tiny_preferences, before, found, after, strict=True):
         h = general.features_of(general.text.batch([(p.prompt, r) for r in p.responses]))[0].double().numpy()
-        expected = np.array(old) + expit(h[:, columns] @ weight + 0.3) * (h @ (0.7 * residual))
+        share = 0.7 * expit(h[:, columns] @ weight + 0.3)
+        expected = (1 - share) * np.array(old) + share * (h @ head)
         np.testing.assert_allclose(kept, expected, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(whole, expected, rtol=1e-4, atol=1e-5)
 

@@ -31,18 +31,20 @@ def test_without_margins_and_retention_it_is_logistic_regression() -> None:
     np.testing.assert_allclose(ours, peer.coef_[0], atol=2e-4)
 
 
-def test_it_is_where_the_stated_loss_is_least() -> None:
+@pytest.mark.parametrize("apart", [0.0, 0.6])
+def test_it_is_where_the_stated_loss_is_least(apart: float) -> None:
     custom, general = made_up(50, 1), made_up(70, 2)
-    found = fit_residual(custom, general, ridge=0.05, retention=2.0)
+    rng = np.random.default_rng(0)
+    target = general.margins + apart * rng.normal(size=70)
+    found = fit_residual(custom, general, ridge=0.05, retention=2.0, held_to=target if apart else None)
     scale = np.sqrt((custom.x**2).mean(axis=0))
-    p = 1 / (1 + np.exp(-general.margins))
+    p = 1 / (1 + np.exp(-target))
 
     def loss(delta: np.ndarray) -> float:
         ranking = np.mean(np.log1p(np.exp(-(custom.margins + custom.x @ delta))))
-        hold = np.mean(p * (1 - p) * (general.x @ delta) ** 2) / 2
+        hold = np.mean(p * (1 - p) * (general.margins + general.x @ delta - target) ** 2) / 2
         return float(ranking + 0.05 / 2 * ((delta * scale) ** 2).sum() + 2.0 * hold)
 
-    rng = np.random.default_rng(0)
     assert all(loss(found) < loss(found + 1e-3 * rng.normal(size=6)) for _ in range(50))
 
 

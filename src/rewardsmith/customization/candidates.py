@@ -13,7 +13,7 @@ from rewardsmith.customization.gating import Gate
 from rewardsmith.evaluation.customization import NO_METHOD
 from rewardsmith.evaluation.pairs import FloatArray
 from rewardsmith.modeling.features import FeatureBank
-from rewardsmith.modeling.paths import interpolated, shared_layers, with_gated_residual, with_residual
+from rewardsmith.modeling.paths import interpolated, shared_layers, with_gated_head, with_residual
 from rewardsmith.modeling.reuse import reused_layers
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.record import Preference
@@ -50,25 +50,30 @@ class Option(ABC):
 
 
 @dataclass(frozen=True)
-class HeadOption(Option):
-    """The general model with `strength` times a residual on its last layer; judged on kept features."""
+class KeptOption(Option):
+    """Judged on kept features, in no time: `weights` [width] of what the general model's last layer reads."""
 
-    residual: FloatArray = field(repr=False)
+    weights: FloatArray = field(repr=False)
     bank: FeatureBank = field(repr=False)
+
+
+@dataclass(frozen=True)
+class HeadOption(KeptOption):
+    """The general model with `strength` times a residual on its last layer."""
 
     def rewards(self, preferences: Sequence[Preference]) -> list[list[float]]:
         """The general rewards, and the residual's."""
-        change = self.strength * self.residual
+        change = self.strength * self.weights
         return [(general + features @ change).tolist() for features, general in self.bank.of(preferences)]
 
     def model(self) -> RewardModel:
         """The general model with another head."""
-        return with_residual(self.bank.model, torch.from_numpy(self.strength * self.residual))
+        return with_residual(self.bank.model, torch.from_numpy(self.strength * self.weights))
 
 
 @dataclass(frozen=True)
-class GatedOption(HeadOption):
-    """The general model with `strength` times a residual that a gate lets through; judged on kept features."""
+class GatedOption(KeptOption):
+    """The general model, and where a gate opens `strength` of the way from it to another head."""
 
     gate: Gate = field(repr=False)
     means: slice = field(repr=False)
@@ -76,17 +81,18 @@ class GatedOption(HeadOption):
     domain: str
 
     def rewards(self, preferences: Sequence[Preference]) -> list[list[float]]:
-        """The general rewards, and the gated residual's."""
-        change = self.strength * self.residual
+        """The general rewards, led towards the head's."""
         return [
-            (general + self.gate(features[:, self.means]) * (features @ change)).tolist()
+            (
+                general + self.strength * self.gate(features[:, self.means]) * (features @ self.weights - general)
+            ).tolist()
             for features, general in self.bank.of(preferences)
         ]
 
     def model(self) -> RewardModel:
         """The general model with twice its experts."""
         gate = torch.from_numpy(self.gate.weight), self.gate.bias
-        return with_gated_residual(self.bank.model, torch.from_numpy(self.strength * self.residual), gate, self.domain)
+        return with_gated_head(self.bank.model, torch.from_numpy(self.weights), self.strength, gate, self.domain)
 
 
 def general_option(bank: FeatureBank) -> HeadOption:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rewardsmith.customization.candidates import HeadOption, Option
+from rewardsmith.customization.candidates import KeptOption, Option
 from rewardsmith.customization.choosing import scored_by
 from rewardsmith.errors import OutputExistsError, RewardsmithError, UserError
 from rewardsmith.evaluation.customization import Customization, load_customization
@@ -100,7 +100,7 @@ class CustomizationFolder:
         self, option: Option, part: str, sets: Mapping[str, Sequence[Preference]]
     ) -> dict[str, list[ScoredPreference]]:
         """Every set's records under a candidate; what the backbone was run for is kept."""
-        if isinstance(option, HeadOption):
+        if isinstance(option, KeptOption):
             return scored_by(option, sets)
         file = self.path / "rewards" / part / f"{content_hash(option.name)}.json"
         if not file.is_file():

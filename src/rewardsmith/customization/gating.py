@@ -1,8 +1,8 @@
-"""The gate of a gated residual: how much a dialogue looks like those of the custom preferences.
+"""The gate before a head of the custom preferences' own: how much a dialogue looks like theirs.
 
-`r = r_general + q(m) δ·h` with `q(m) = σ(v·m + c)`, m the mean of the last hidden states over the dialogue. Where q is
-near 0 the general model's verdicts stay. A gate may win by knowing a format: what it keeps on general sets that it
-never saw is to be measured on such sets.
+`r = (1 - q(m)) r_general + q(m) w·h` with `q(m) = σ(v·m + c)`, m the mean of the last hidden states over the dialogue.
+Where q is near 0 the general model's verdicts stay; where it is near 1 they have no say. A gate may win by knowing a
+format: what it keeps on general sets that it never saw is to be measured on such sets.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rewardsmith.customization.candidates import HeadOption, Option
+from rewardsmith.customization.candidates import KeptOption, Option
 from rewardsmith.evaluation.pairs import FloatArray
 from rewardsmith.evaluation.shift import TwoSampleTest, two_sample_test
 from rewardsmith.modeling.reference import Reference, prompt_rows, prompt_sample
@@ -33,7 +33,7 @@ def reference_of(option: Option, model: RewardModel, certified: Mapping[str, Seq
 
 
 def _features(option: Option, model: RewardModel, preferences: Sequence[Preference]) -> list[FloatArray]:
-    if isinstance(option, HeadOption):  # it reads what the general model does, and that is kept
+    if isinstance(option, KeptOption):  # it reads what the general model does, and that is kept
         return [features for features, _ in option.bank.of(preferences)]
     sequences = model.text.batch([(p.prompt, r) for p in preferences for r in p.responses])
     features, _ = model.features_of(sequences)

@@ -42,27 +42,39 @@ class PairFeatures:
         return cls(np.array(x), np.array(margins), np.array(weights) / total)
 
 
-def fit_residual(custom: PairFeatures, general: PairFeatures, *, ridge: float, retention: float) -> FloatArray:
+def fit_residual(
+    custom: PairFeatures,
+    general: PairFeatures,
+    *,
+    ridge: float,
+    retention: float,
+    held_to: FloatArray | None = None,
+) -> FloatArray:
     """The residual δ [width] that minimises, with features in units of their spread over the custom pairs,
 
         Σ w -log σ(m + δ·x)  over custom pairs  +  ridge/2 |δ|²
-        + retention Σ w σ'(m) (δ·x)² / 2        over general pairs.
+        + retention Σ w σ'(t) (m + δ·x - t)² / 2        over general pairs.
 
-    The last term is the second order of distillation, the KL divergence of σ(m + δ·x) from the general model's σ(m): it
+    The last term is the second order of distillation, the KL divergence of σ(m + δ·x) from the general model's σ(t): it
     needs no labels, and weighs pairs that are close to a toss, which are those that flip. The problem is convex.
+
+    Args:
+        held_to: t [n], the general model's margins, where those of `general` are only what is left of them.
     """
     scale = np.sqrt((custom.weights[:, None] * custom.x**2).sum(axis=0))
     scale[scale < 1e-12] = 1.0
     x, g = custom.x / scale, general.x / scale
-    p = expit(general.margins)
-    metric = (g * (general.weights * p * (1 - p))[:, None]).T @ g * retention
+    target = general.margins if held_to is None else held_to
+    p = expit(target)
+    weighed = g * (retention * general.weights * p * (1 - p))[:, None]
+    metric, lost = weighed.T @ g, weighed.T @ (general.margins - target)
     metric[np.diag_indices_from(metric)] += ridge
 
     def loss(delta: FloatArray) -> tuple[float, FloatArray]:
         margins = custom.margins + x @ delta
         pull = metric @ delta
-        value = float(custom.weights @ np.logaddexp(0, -margins) + delta @ pull / 2)
-        return value, pull - x.T @ (custom.weights * expit(-margins))
+        value = float(custom.weights @ np.logaddexp(0, -margins) + delta @ (pull / 2 + lost))
+        return value, pull + lost - x.T @ (custom.weights * expit(-margins))
 
     found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 500})
     result: FloatArray = found.x / scale

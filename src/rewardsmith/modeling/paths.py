@@ -1,5 +1,5 @@
 """The straight path between two reward models of one shape (WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903), and a
-change of the last layer alone, everywhere or where a gate says so."""
+change of the last layer alone: everywhere, or another one where a gate says so."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def with_residual(general: RewardModel, residual: torch.Tensor) -> RewardModel:
 
 
 @torch.no_grad()
-def with_gated_residual(
-    general: RewardModel, residual: torch.Tensor, gate: tuple[torch.Tensor, float], name: str
+def with_gated_head(
+    general: RewardModel, weights: torch.Tensor, strength: float, gate: tuple[torch.Tensor, float], name: str
 ) -> RewardModel:
-    """A model with the reward `r_general + σ(v·m + c) residual·h`, m the mean of the last hidden states: a mixture that
-    has every expert of the general model twice, as it is and with the residual.
+    """A model with the reward `r_general + strength q (w·h - r_general)`, `q = σ(v·m + c)`, m the mean of the last
+    hidden states: a mixture that has every expert of the general model twice, as it is and led towards w.
 
     Args:
-        residual: [width] of what the last layer reads.
+        weights: w [width], of what the last layer reads.
         gate: v [hidden size] and c.
         name: of the preferences that the new experts are for.
     """
@@ -81,7 +81,8 @@ def with_gated_residual(
     head.gate.bias[experts:] += bias
     # Rows are outputs of experts: of every output the old experts, then the new ones.
     rows = new.last_layer.weight.view(len(general.info.domains), experts, -1)
-    head.out.weight.copy_(torch.cat([rows, rows + residual.to(rows)], dim=1).flatten(0, 1))
+    led = torch.lerp(rows, weights.to(rows).expand_as(rows), strength)
+    head.out.weight.copy_(torch.cat([rows, led], dim=1).flatten(0, 1))
     new.own_head = head.to(general.device)
     names = general.info.experts or ["general"]
     new.info = general.info.model_copy(

@@ -15,6 +15,8 @@ from rewardsmith.customization.residual import Known, PairFeatures, fit_residual
 from rewardsmith.modeling.reward_model import RewardModel
 
 RIDGES = (0.1, 0.5, 2.0)
+GATED_RIDGES = (0.5, 2.0)
+"""0.1 was worse for a head that stands alone: on DSP by a point."""
 HEAD_STRENGTHS = (1.0, 0.75, 0.5, 0.35, 0.25, 0.15)
 
 
@@ -56,11 +58,11 @@ class Residual(_OnFeatures):
 
 
 @dataclass(frozen=True)
-class GatedResidual(_OnFeatures):
-    """A residual that a gate lets through where a dialogue looks like the custom ones (see `gating`)."""
+class GatedHead(_OnFeatures):
+    """A head of the custom preferences' own, behind a gate that opens where a dialogue looks like theirs (`gating`)."""
 
     name: str
-    ridges: tuple[float, ...] = RIDGES
+    ridges: tuple[float, ...] = GATED_RIDGES
     strengths: tuple[float, ...] = HEAD_STRENGTHS
 
     def refusal(self, shop: Workshop) -> str | None:
@@ -79,12 +81,14 @@ class GatedResidual(_OnFeatures):
         assert means is not None, "methods that do not fit a model are left out before"
         gate = fit_gate(*(np.concatenate([f[:, means] for f, _ in known]) for known in (own, others)))
 
-        def let_through(known: Sequence[Known]) -> list[Known]:
-            return [(gate(f[:, means])[:, None] * f, rewards) for f, rewards in known]
+        def behind_gate(known: Sequence[Known]) -> list[Known]:
+            shares = [gate(f[:, means]) for f, _ in known]
+            return [(q[:, None] * f, (1 - q) * rewards) for q, (f, rewards) in zip(shares, known, strict=True)]
 
-        custom_pairs = PairFeatures.of(train, let_through(own))
-        general_pairs = PairFeatures.of(general, let_through(others))
+        custom_pairs = PairFeatures.of(train, behind_gate(own))
+        general_pairs = PairFeatures.of(general, behind_gate(others))
+        held_to = PairFeatures.of(general, others).margins
         for ridge in self.ridges:
-            residual = fit_residual(custom_pairs, general_pairs, ridge=ridge, retention=1.0)
+            head = fit_residual(custom_pairs, general_pairs, ridge=ridge, retention=1.0, held_to=held_to)
             for strength in self.strengths:
-                yield GatedOption(self.name, {"ridge": ridge}, strength, residual, shop.bank, gate, means, shop.domain)
+                yield GatedOption(self.name, {"ridge": ridge}, strength, head, shop.bank, gate, means, shop.domain)

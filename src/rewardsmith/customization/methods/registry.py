@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rewardsmith.customization.methods.base import Method
-from rewardsmith.customization.methods.heads import GatedResidual, Residual
+from rewardsmith.customization.methods.heads import GatedHead, Residual
 from rewardsmith.customization.methods.merging import Merged
 from rewardsmith.customization.methods.summaries import SUMMARIES
 from rewardsmith.customization.methods.training import Trained
@@ -16,7 +16,7 @@ _FINE_TUNING = Trained("fine-tuning")
 _ALL: list[Method] = [
     Residual("anchored", retentions=(0.3, 3.0, 30.0, 300.0)),
     Residual("head", retentions=(0.0,)),
-    GatedResidual("gated"),
+    GatedHead("gated"),
     _FINE_TUNING,
     Merged("ties", _FINE_TUNING, "ties", densities=(0.5, 0.2)),
     Merged("dare", _FINE_TUNING, "dare", densities=(0.5, 0.2)),

@@ -3,7 +3,7 @@
 SUMMARIES = {
     "anchored": "a residual head, held to the general model's verdicts on general prompts",
     "head": "a residual head on the custom preferences alone",
-    "gated": "a residual head that counts where a dialogue looks like the custom ones (--no-portable)",
+    "gated": "a head of its own where a dialogue looks like the custom ones (--no-portable)",
     "fine-tuning": "the upper layers, on the custom preferences alone",
     "ties": "fine-tuning, its largest changes alone",
     "dare": "fine-tuning, a random part of its changes, scaled up",
