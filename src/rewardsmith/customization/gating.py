@@ -18,6 +18,9 @@ from rewardsmith.modeling.reward_model import RewardModel
 _PENALTY = 100.0
 """Of the squared weights, in units of the features' spread: the classes are far apart, and an unpenalised gate would be
 a step."""
+_SHARPNESS = 4.0
+"""The penalty is there for the direction: at the scale that it leaves, the gate stands ajar on general dialogues. Four
+times the logits flip a third as many general pairs and gain as much (DSP, seeds 6 to 9)."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def fit_gate(custom: FloatArray, general: FloatArray) -> Gate:
     """Tells custom dialogues [n, width] from general ones [m, width], both kinds counting as much."""
     labels = np.repeat([1, 0], [len(custom), len(general)])
     weight, bias = fit_logits(np.concatenate([custom, general]), labels, _PENALTY, balanced=True)
-    return Gate(weight[0], float(bias[0]))
+    return Gate(_SHARPNESS * weight[0], _SHARPNESS * float(bias[0]))
 
 
 def fit_logits(
