@@ -122,8 +122,8 @@ of the 24 runs within budget:
 
 The first two rows are by a general model that was fitted and read in float32, the others in bfloat16. On seeds 3, 4
 and 5, those of (a), all three choices come to 81.9 % right and 100 % of the gain at 2 points, 81.4 % and 98 % at 1, in
-12 of 12 runs each, for 0.2 and 0.1 points of general accuracy (`--piece splits --seed 3 --seed 4 --seed 5`). A run takes
-some 15 seconds on one core, the features kept.
+12 of 12 runs each, for 0.2 and 0.1 points of general accuracy (`--piece splits --seed 3 --seed 4 --seed 5`). A run
+takes some 15 seconds on one core, the features kept.
 
 It is not portable (means of several layers, a gate). With a portable one (16 layers, the last token, fine-tuned;
 commit 12dfea6, seeds 1 and 2) the anchored head kept 64 % of the gain within 2 points and 97 % within 5, at a mean
