@@ -53,4 +53,4 @@ def test_many_copies_do_not_cost_their_square():
     texts = ["the very same text of a few words"] * 5000
     start = time.perf_counter()
     assert len(near_duplicates(texts, 0.8)) == 4999
-    assert time.perf_counter() - start < 60  # far from what it takes; the square would take minutes
+    assert time.perf_counter() - start < 10

@@ -82,7 +82,7 @@ def test_one_huge_record_takes_linear_time(monkeypatch):
     text = json.dumps([{"a": "y" * (4 << 20)}]).encode()
     start = time.perf_counter()
     assert len(list(iterate_array(io.BytesIO(text)))) == 1
-    assert time.perf_counter() - start < 30  # far from what it takes; a scan for each chunk of 1 KiB would take minutes
+    assert time.perf_counter() - start < 2.0  # a scan for each chunk of 1 KiB would take minutes
 
 
 def test_nesting_too_deep_is_an_error_of_ours():
