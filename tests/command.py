@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import shlex
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,13 +39,20 @@ def run_command(*arguments: object, stdin: str | None = None) -> Outcome:
     )
 
 
-def run_line(line: str, folder: Path, environment: dict[str, str]) -> Outcome:
-    """Runs a documented shell line in a folder: our commands and `echo`, one or several in a pipe."""
-    outcome = Outcome(0, "", "")
+@contextmanager
+def within(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """In a folder, with an environment's variables beside those of this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name, value in environment.items():
             patch.setenv(name, value)
+        yield
+
+
+def run_line(line: str, folder: Path, environment: Mapping[str, str]) -> Outcome:
+    """Runs a documented shell line in a folder: our commands and `echo`, one or several in a pipe."""
+    outcome = Outcome(0, "", "")
+    with within(folder, environment):
         for command in line.split(" | "):
             program, *arguments = shlex.split(command)
             if program == "echo":

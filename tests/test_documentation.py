@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import within
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -52,12 +54,7 @@ def test_shell_commands_leave_what_the_tutorial_says(workplace: Path) -> None:
 
 
 @pytest.mark.parametrize("page", ["docs/tutorial.md", "docs/how-to/use-elsewhere.md", "README.md"])
-def test_python_of_the_documentation_runs(
-    page: str, workplace: Path, tiny_embedded: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_python_of_the_documentation_runs(page: str, workplace: Path, tiny_embedded: dict[str, str]) -> None:
     for block in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL):
-        with monkeypatch.context() as patch:
-            patch.chdir(workplace)
-            for name, value in tiny_embedded.items():
-                patch.setenv(name, value)
+        with within(workplace, tiny_embedded):
             exec(compile(block, page, "exec"), {"__name__": "__main__"})

@@ -115,7 +115,7 @@ of the 24 runs within budget:
 
 | what changed | commit | at 2 points | at 1 point |
 | :-- | --: | --: | --: |
-| | | 89 %, 22 | 54 %, 15 |
+| nothing yet | | 89 %, 22 | 54 %, 15 |
 | of candidates that flip nothing on the choosing part the weaker comes first | b77ea64 | 97 %, 24 | 62 %, 17 |
 | behind the gate a head of its own, no residual on the general reward | 4450a88 | 98 %, 24 | 88 %, 21 |
 | the gate four times as sharp | e37cdc7 | 98 %, 24 | 96 %, 24 |

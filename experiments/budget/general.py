@@ -109,11 +109,11 @@ def fit_heads(model: RewardModel, bank: FeatureBank, train: dict[str, list[Prefe
         experts.append(fit_head(PairFeatures.of(preferences, known), RIDGE))
         means.append(np.concatenate([features[:, -width:] for features, _ in known]))
         labels += [k] * len(means[-1])
-    weight, bias = fit_logits(np.concatenate(means), np.array(labels), GATE_PENALTY)
+    weight, bias = fit_logits(np.concatenate(means), np.array(labels), GATE_PENALTY, GATE_SHARPNESS)
     with torch.no_grad():
         head.out.weight.copy_(torch.from_numpy(np.stack(experts)))
-        head.gate.weight.copy_(torch.from_numpy(GATE_SHARPNESS * weight))
-        head.gate.bias.copy_(torch.from_numpy(GATE_SHARPNESS * bias))
+        head.gate.weight.copy_(torch.from_numpy(weight))
+        head.gate.bias.copy_(torch.from_numpy(bias))
 
 
 def split(file: Path) -> dict[str, list[Preference]]:

@@ -29,7 +29,7 @@ from rewardsmith.errors import DataError, ModelError, OutputExistsError, UserErr
 from rewardsmith.evaluation.customization import load_customization
 from rewardsmith.modeling.reward_model import RewardModel
 from rewardsmith.preferences.record import content_hash
-from tests.command import run_command
+from tests.command import run_command, within
 
 
 def test_a_wide_budget_is_kept_and_the_gain_is_real(
@@ -297,19 +297,16 @@ def test_a_model_that_is_not_portable_needs_to_be_asked_for(
 
 
 def test_a_killed_run_ends_as_one_that_was_not(
-    run: Callable[..., Any],
-    general_model: Path,
-    files: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    run: Callable[..., Any], general_model: Path, files: dict[str, str], tmp_path: Path
 ) -> None:
     arguments = [
-        *(sys.executable, "-m", "rewardsmith.cli.app", "customize", "--general", str(general_model)),
+        *("customize", "--general", str(general_model)),
         *("--preferences", files["custom"], "--domain", "academy", "--method", "anchored", "--budget", "60"),
         *("--general-preferences", files["kind"], "--general-preferences", files["short"], "--out", "killed"),
     ]
-    environment = {**os.environ, "REWARDSMITH_CACHE": str(tmp_path / "another-cache")}
-    process = subprocess.Popen(arguments, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    cache = {"REWARDSMITH_CACHE": str(tmp_path / "another-cache")}
+    command = [sys.executable, "-m", "rewardsmith.cli.app", *arguments]
+    process = subprocess.Popen(command, cwd=tmp_path, env=os.environ | cache, stderr=subprocess.DEVNULL)
     fixed = tmp_path / "killed" / "path.json"
     deadline = time.monotonic() + 120
     while not fixed.exists() and process.poll() is None and time.monotonic() < deadline:
@@ -317,9 +314,8 @@ def test_a_killed_run_ends_as_one_that_was_not(
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert fixed.exists()
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("REWARDSMITH_CACHE", environment["REWARDSMITH_CACHE"])
-    done = run_command(*arguments[3:])
+    with within(tmp_path, cache):
+        done = run_command(*arguments)
     assert done.code == 0, done.err
     killed = load_customization(tmp_path / "killed" / "result.json")
     apart = {"seconds": 0.0, "command": []}

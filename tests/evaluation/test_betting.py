@@ -141,7 +141,7 @@ def test_what_changes_nothing_needs_prompts_all_the_same() -> None:
     assert loss_bound(np.zeros(5)) > 0.2
 
 
-@pytest.mark.parametrize(("n", "budget"), [(4, 0.1), (5, 0.2)])
+@pytest.mark.parametrize(("n", "budget"), [(4, 0.1), (5, 0.2), pytest.param(6, 0.1, marks=pytest.mark.slow)])
 def test_the_trinomial_p_value_is_the_sum_over_all_outcomes(n: int, budget: float) -> None:
     """Its level: under every share of flips, the chance of a p-value of at most a is at most a."""
     outcomes = np.array(list(itertools.product((-1.0, 0.0, 1.0), repeat=n)))

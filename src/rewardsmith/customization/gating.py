@@ -40,22 +40,22 @@ class Gate:
 def fit_gate(custom: FloatArray, general: FloatArray) -> Gate:
     """Tells custom dialogues [n, width] from general ones [m, width], both kinds counting as much."""
     labels = np.repeat([1, 0], [len(custom), len(general)])
-    weight, bias = fit_logits(np.concatenate([custom, general]), labels, _PENALTY, balanced=True)
-    return Gate(_SHARPNESS * weight[0], _SHARPNESS * float(bias[0]))
+    weight, bias = fit_logits(np.concatenate([custom, general]), labels, _PENALTY, _SHARPNESS, balanced=True)
+    return Gate(weight[0], float(bias[0]))
 
 
 def fit_logits(
-    x: FloatArray, labels: IntArray, penalty: float, *, balanced: bool = False
+    x: FloatArray, labels: IntArray, penalty: float, sharpness: float, *, balanced: bool = False
 ) -> tuple[FloatArray, FloatArray]:
     """Weights [k, width] and biases [k] of a logistic regression on `x` [n, width], penalised in units of the features'
-    spread; k is 1 for two labels, and else their number."""
+    spread; k is 1 for two labels, and else their number. Both are multiplied by `sharpness`."""
     from sklearn.linear_model import LogisticRegression
 
     centre, scale = x.mean(axis=0), x.std(axis=0) + 1e-12
     kinds = "balanced" if balanced else None
     found = LogisticRegression(C=1 / penalty, class_weight=kinds, max_iter=1000).fit((x - centre) / scale, labels)
     weight: FloatArray = found.coef_ / scale
-    return weight, found.intercept_ - weight @ centre
+    return sharpness * weight, sharpness * (found.intercept_ - weight @ centre)
 
 
 def mean_columns(model: RewardModel) -> slice | None:
