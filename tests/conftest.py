@@ -7,6 +7,7 @@ byte-level BPE trained here. Folders are made once a session, when a test first 
 from __future__ import annotations
 
 import os
+import random
 import re
 import shutil
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from hypothesis import settings
 
 # Before anything imports torch or transformers.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
     from rewardsmith.modeling.reward_model import RewardModel
     from tests.collection.chat_server import ChatServer
 
+# A slow machine is no failure. Where CI is set, examples are the same every time.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
 VOCABULARY = 320
 """Rows of every tiny embedding: a little more than the tokenizer has, as real models do."""
 
@@ -48,6 +54,23 @@ _CORPUS = [
     "What is a reward model? A model that gives a number to a response, higher for a better one.",
     "user assistant system Human Assistant the of and to in is that it for was on are with as",
 ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--seed` draws other random weights: no test may hang on them."""
+    parser.addoption("--seed", type=int, default=0, help="of the random weights of tiny models (0)")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Whatever ran before on this worker, a test draws the same numbers."""
+    import numpy as np
+    import torch
+
+    seed = item.config.getoption("--seed")
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
 
 
 class NetworkRefused(RuntimeError):

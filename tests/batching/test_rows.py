@@ -10,7 +10,7 @@ from rewardsmith.batching.padding import bucket
 from rewardsmith.batching.tokenizing import TokenizedResponse
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=40), budget=st.sampled_from([16, 200, 4096]))
 def test_buckets_hold_everything_once_within_the_budget(lengths: list[int], budget: int) -> None:
     groups = list(bucket(lengths, budget))

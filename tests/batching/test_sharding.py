@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rewardsmith.batching.sharding import ShardedBatches, balance
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     tokens=st.lists(st.integers(1, 500), min_size=1, max_size=60),
     batch_size=st.integers(1, 16),
@@ -37,7 +37,7 @@ def test_everything_comes_once_an_epoch(tokens: list[int], batch_size: int, part
     assert [sorted(step) for step in single] == epochs[1], "the global batches do not depend on how they are shared out"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(fixed=st.integers(0, 10), rotating=st.integers(1, 20), drawn=st.integers(1, 25), seed=st.integers(0, 3))
 def test_items_take_turns_until_all_have_come(fixed: int, rotating: int, drawn: int, seed: int) -> None:
     batches = ShardedBatches([1] * (fixed + rotating), 4, 1, seed=seed, rotating=rotating, drawn=drawn)

@@ -55,7 +55,7 @@ def test_ids_are_those_of_the_plain_chat_template(make_tokenizer, template, styl
         assert found.prompt_cut == found.response_cut == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(prompt=st.text(max_size=60), response=st.text(max_size=60))
 def test_any_text_is_tokenised_as_plainly(tokenizer, prompt, response):
     turns = [Message(role="user", content=prompt)]
@@ -147,7 +147,7 @@ def test_long_response_is_cut_at_its_end_and_counted(tokenizer):
     assert cut.response_cut == len(response) - 11
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(length=st.integers(8, 80), bos=st.booleans(), response=st.text("ab c", max_size=80))
 def test_truncation_adds_up(make_tokenizer, length, bos, response):
     tokenizer = make_tokenizer(bos=bos)

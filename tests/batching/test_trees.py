@@ -10,7 +10,7 @@ from rewardsmith.batching.rows import Rows
 from rewardsmith.batching.tokenizing import TokenizedResponse
 from rewardsmith.batching.trees import tree_rows, tree_size
 
-quick = settings(max_examples=150, deadline=None)
+quick = settings(max_examples=150)
 
 
 @st.composite

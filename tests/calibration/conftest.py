@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from rewardsmith.calibration.parts import Part
 from rewardsmith.preferences.record import Message, Preference
+
+if TYPE_CHECKING:
+    from rewardsmith.modeling.reward_model import RewardModel
 
 
 @pytest.fixture(autouse=True)
@@ -44,22 +48,35 @@ def made_up() -> Callable[..., Part]:
 
 
 @pytest.fixture(scope="session")
-def reward_model(make_backbone: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reward_model(
+    make_backbone: Callable[..., Path],
+    like_kind_answers: Callable[[RewardModel], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     """A llama of three layers whose rewards, far too large, mostly like kind answers."""
-    import torch
-
     from rewardsmith.modeling.building import build_reward_model
     from rewardsmith.modeling.info import RewardScale
     from rewardsmith.modeling.spec import BackboneSpec
 
     model = build_reward_model(BackboneSpec(model=str(make_backbone("llama")), max_length=96)).eval()
-    texts = [([Message(role="user", content=f"Say {k}.")], text) for k in range(200, 212) for text in _answers(k)]
-    features, _ = model.features_of(model.text.batch(texts))
-    with torch.no_grad():
-        wanted = 20 * torch.ones(12)
-        model.last_layer.weight[0] = torch.linalg.lstsq(features[0::2] - features[1::2], wanted).solution
+    like_kind_answers(model)
     model.info = model.info.model_copy(update={"reward_scale": RewardScale(mean=4.0, std=8.0, n=9, source="s")})
     return model.save_pretrained(tmp_path_factory.mktemp("reward") / "model")
+
+
+@pytest.fixture(scope="session")
+def like_kind_answers() -> Callable[[RewardModel], None]:
+    """Adds to every row of a model's last layer what ranks the kind answers to twelve prompts higher by 20."""
+    import torch
+
+    def add(model: RewardModel) -> None:
+        texts = [([Message(role="user", content=f"Say {k}.")], text) for k in range(200, 212) for text in _answers(k)]
+        features, rewards = model.features_of(model.text.batch(texts))
+        wanted = 20 - (rewards[0::2] - rewards[1::2])
+        with torch.no_grad():
+            model.last_layer.weight += torch.linalg.lstsq(features[0::2] - features[1::2], wanted).solution.T
+
+    return add
 
 
 @pytest.fixture(scope="session")

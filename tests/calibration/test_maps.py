@@ -48,7 +48,7 @@ def test_rewards_that_say_nothing_have_no_slope(margins: list[float]) -> None:
     assert fit_slope(np.array(margins), np.full(2, 0.5), 2) == 0.0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(-8, 8).filter(bool), st.integers(1, 3)), min_size=1, max_size=14))
 def test_isotonic_is_the_min_max_formula_in_both_orientations(pairs: list[tuple[int, int]]) -> None:
     margins, weights = (np.array(values, dtype=float) for values in zip(*pairs, strict=True))
@@ -68,7 +68,7 @@ def test_isotonic_is_the_min_max_formula_in_both_orientations(pairs: list[tuple[
         assert found.probability(np.array([knot]))[0] == pytest.approx(wanted, abs=1e-7)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 400), st.integers(0, 50))
 def test_isotonic_is_antisymmetric_monotone_and_never_certain(n: int, seed: int) -> None:
     found = fit_isotonic(drawn(n, 1.0, seed), np.full(n, 1 / n), n)

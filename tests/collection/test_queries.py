@@ -81,7 +81,7 @@ def test_bad_files_are_refused_with_their_place(tmp_path: Path, name: str, conte
 
 
 @given(st.text(min_size=1, max_size=200).filter(str.strip))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_query_is_data(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     file = tmp_path_factory.mktemp("q") / "q.jsonl"
     file.write_text(json.dumps({"query": text}))

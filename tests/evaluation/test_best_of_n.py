@@ -33,7 +33,7 @@ def over_all_subsets(proxy: list[float], gold: list[float], n: int) -> float:
     return float(np.mean(found))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(REWARDS, REWARDS), min_size=1, max_size=7))
 def test_equals_the_mean_over_all_subsets(rewards: list[tuple[float, float]]) -> None:
     """Rewards of four values only, so that ties abound."""

@@ -38,7 +38,7 @@ def test_rank_puts_the_best_first_and_keeps_the_order_of_equals(model):
     assert equal == [0, 2]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     others=st.lists(st.text(max_size=40), max_size=6),
     place=st.integers(0, 6),

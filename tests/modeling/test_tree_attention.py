@@ -24,7 +24,7 @@ from rewardsmith.modeling.tree_attention import VERIFIED, enable_trees
 from rewardsmith.modeling.tree_check import differs_first
 
 TREES = Layout(2, trees=True, token_budget=4096)
-few = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @st.composite

@@ -20,7 +20,7 @@ values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.lists(values, max_size=8), st.integers(1, 40), st.booleans(), st.sampled_from([None, 2]))
 def test_equals_json_loads_whatever_the_chunk_size(elements, chunk, ascii_only, indent):
     text = json.dumps(elements, ensure_ascii=ascii_only, indent=indent).encode("utf-8", "surrogatepass")

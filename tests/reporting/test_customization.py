@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rewardsmith.errors import DataError
@@ -177,7 +177,6 @@ def test_pictures_lie_within_their_frames() -> None:
     assert loss_picture(unmeasured) is None and accuracy_pictures(unmeasured) == {}
 
 
-@settings(deadline=None)
 @given(st.floats(-1e4, 1e4), st.floats(0, 1e4))
 def test_ticks_are_few_and_hold_what_lies_between_them(low: float, span: float) -> None:
     found = ticks(low, low + span)

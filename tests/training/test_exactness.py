@@ -31,9 +31,7 @@ InDouble = Callable[[torch.nn.Module], AbstractContextManager[None]]
 Tensors = dict[str, torch.Tensor]
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
-few = settings(
-    max_examples=4, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+few = settings(max_examples=4, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @st.composite

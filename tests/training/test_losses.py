@@ -28,7 +28,7 @@ from rewardsmith.training.losses import (
 from rewardsmith.training.recipe import LossSpec
 
 LAYOUT = Layout(0, trees=False)
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=60)
 
 
 def _log_sigmoid(x: float) -> float:

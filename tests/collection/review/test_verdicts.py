@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
@@ -138,7 +138,6 @@ def test_kappa_is_scikit_learns(pairs: list[tuple[str, str]]) -> None:
 
 
 @given(st.lists(st.lists(st.sampled_from(["x", "y", "z", None]), min_size=6, max_size=6), min_size=2, max_size=4))
-@settings(deadline=None)
 def test_alpha_is_one_minus_observed_over_expected_disagreement(ratings: list[list[str | None]]) -> None:
     """Brute force over all pairable values, as the definition has it."""
     units = [[v for v in unit if v is not None] for unit in zip(*ratings, strict=True)]
