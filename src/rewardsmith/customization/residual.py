@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import cholesky, solve_triangular
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -70,14 +71,17 @@ def fit_residual(
     metric, lost = weighed.T @ g, weighed.T @ (general.margins - target)
     metric[np.diag_indices_from(metric)] += ridge
 
-    def loss(delta: FloatArray) -> tuple[float, FloatArray]:
-        margins = custom.margins + x @ delta
-        pull = metric @ delta
-        value = float(custom.weights @ np.logaddexp(0, -margins) + delta @ (pull / 2 + lost))
-        return value, pull + lost - x.T @ (custom.weights * expit(-margins))
+    # In u = Lᵀδ, where metric = L Lᵀ, what is quadratic is |u|²/2: fewer steps, and cheaper ones.
+    root = cholesky(metric, lower=True)
+    x, lost = solve_triangular(root, x.T, lower=True).T, solve_triangular(root, lost, lower=True)
+
+    def loss(u: FloatArray) -> tuple[float, FloatArray]:
+        margins = custom.margins + x @ u
+        value = float(custom.weights @ np.logaddexp(0, -margins) + u @ (u / 2 + lost))
+        return value, u + lost - x.T @ (custom.weights * expit(-margins))
 
     found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 500})
-    result: FloatArray = found.x / scale
+    result: FloatArray = solve_triangular(root, found.x, lower=True, trans="T") / scale
     return result
 
 
