@@ -62,12 +62,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Whatever ran before on this worker, a test draws the same numbers."""
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> None:
+    """A fixture is the same whichever test is the first to ask for it."""
+    _draw_anew(request.config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """A test draws the same numbers whatever ran before it on its worker."""
+    _draw_anew(item.config)
+
+
+def _draw_anew(config: pytest.Config) -> None:
     import numpy as np
     import torch
 
-    seed = item.config.getoption("--seed")
+    seed = config.getoption("--seed")
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -266,9 +276,10 @@ def _save_backbone(
     tokenizer = make_tokenizer(**({"style": style} | options))
     ids = {f"{k}_token_id": getattr(tokenizer, f"{k}_token_id") for k in ("bos", "eos", "pad", "cls", "sep")}
     config = AutoConfig.for_model(architecture.model_type, **(architecture.settings | ids | settings))
-    torch.manual_seed(0)
     kind = AutoModelForCausalLM if architecture.decoder else AutoModelForMaskedLM
-    kind.from_config(config).save_pretrained(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        kind.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
@@ -285,11 +296,12 @@ def model_of(make_backbone: Callable[..., Path]) -> Callable[[str, str], RewardM
     def make(name: str, pooling: str) -> RewardModel:
         if (name, pooling) not in made:
             spec = BackboneSpec(model=str(make_backbone(name)), pooling=pooling, max_length=128)
-            model = build_reward_model(spec)
-            prepare_imitation(model, spec)
-            torch.manual_seed(1)
-            for parameter in model.head.parameters():
-                torch.nn.init.normal_(parameter, std=0.2)
+            with torch.random.fork_rng():
+                torch.manual_seed(1)
+                model = build_reward_model(spec)
+                prepare_imitation(model, spec)
+                for parameter in model.head.parameters():
+                    torch.nn.init.normal_(parameter, std=0.2)
             made[name, pooling] = model.eval()
         return made[name, pooling]
 
