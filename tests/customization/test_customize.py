@@ -243,6 +243,16 @@ def test_resume_goes_on_and_never_starts(run: Callable[..., Any], tmp_path: Path
         run(["60"], resume=True, overwrite=True)
 
 
+def test_a_path_of_another_version_is_refused(run: Callable[..., Any], tmp_path: Path) -> None:
+    first, folder = run(["60"]), tmp_path / "run"
+    (folder / "result.json").unlink()
+    path = json.loads((folder / "path.json").read_text())
+    (folder / "path.json").write_text(json.dumps(path | {"path": [*path["path"], "anchored(of old)"]}))
+    with pytest.raises(OutputExistsError, match=r"does not make \(anchored\(of old\)\).*--overwrite"):
+        run(["60"])
+    assert run(["60"], overwrite=True).candidates == first.candidates
+
+
 def test_changed_options_are_refused_by_name(run: Callable[..., Any], files: dict[str, str], tmp_path: Path) -> None:
     run(["60"])
     with pytest.raises(OutputExistsError, match=r"other options \(--budget, --seed\)"):

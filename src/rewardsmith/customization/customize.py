@@ -27,7 +27,7 @@ from rewardsmith.customization.parts import CERTIFY, CHOOSE, CUSTOM, TEST, TRAIN
 from rewardsmith.customization.planning import Outlook, outlooks
 from rewardsmith.customization.reference import reference_of
 from rewardsmith.customization.result import result_of
-from rewardsmith.errors import ModelError, UserError
+from rewardsmith.errors import ModelError, OutputExistsError, UserError
 from rewardsmith.evaluation.budget import Question, judge_sets, overall
 from rewardsmith.evaluation.customization import Customization
 from rewardsmith.evaluation.result import Verdict
@@ -217,12 +217,21 @@ def _candidates(
 
 
 def _path(judged: Sequence[Judged], folder: CustomizationFolder) -> list[Judged]:
-    """The path, written down before the certify part is opened; a run that goes on keeps the one that it had."""
+    """The path, written down before the certify part is opened; a run that goes on keeps the one that it had.
+
+    Raises:
+        OutputExistsError: that one cannot be walked any more.
+    """
     fixed = folder.fixed()
     if fixed is None:
         fixed = Fixed(list(dict.fromkeys(c.option.method for c in judged)), [c.name for c in path_of(judged)])
         folder.fix(fixed)
     by_name = {c.name: c for c in judged}
+    if missing := [name for name in fixed.path if name not in by_name]:
+        raise OutputExistsError(
+            f"{folder.path} holds a run whose path has candidates that this version does not make "
+            f"({', '.join(missing)}); go on with the version that began it, or start it anew with --overwrite"
+        )
     return [by_name[name] for name in fixed.path]
 
 
