@@ -37,7 +37,7 @@ def section(bench: Bench) -> str:
     by_budget = {points: runs_at(bench, points) for points in POINTS}
     for points, runs in by_budget.items():
         parts += [
-            f"### {points:g} points",
+            f"### A budget of {points:g}",
             to_markdown(runs_table("domain", runs)),
             summary(points, list(runs.values())),
         ]
@@ -100,7 +100,7 @@ def summary(points: float, runs: Sequence[Customization]) -> str:
     kept = kept_by(runs)
     share = "no gain to keep" if kept.share is None else f"{kept.share:.0%} of the gain without a budget"
     return (
-        f"Within {points:g} points: mean custom accuracy {percent(kept.after)} %, {share}; general accuracy "
+        f"Within a budget of {points:g}: mean custom accuracy {percent(kept.after)} %, {share}; general accuracy "
         f"{signed_percent(float(np.mean(kept.general)))} points on the test parts; "
         f"{kept.within} runs found a model within budget."
     )
