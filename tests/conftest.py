@@ -7,7 +7,6 @@ byte-level BPE trained here. Folders are made once a session, when a test first 
 from __future__ import annotations
 
 import os
-import random
 import re
 import shutil
 import socket
@@ -74,13 +73,9 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 
 
 def _draw_anew(config: pytest.Config) -> None:
-    import numpy as np
-    import torch
+    from transformers import set_seed
 
-    seed = config.getoption("--seed")
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
+    set_seed(config.getoption("--seed"))
 
 
 class NetworkRefused(RuntimeError):
